@@ -1,0 +1,1 @@
+"""Data plane: folds a log into read models."""

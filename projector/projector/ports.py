@@ -1,0 +1,199 @@
+"""Ports of the data plane: what a worker needs of a log (`Source`) and of a target (`Store`).
+
+Nothing here names Kafka or PostgreSQL. Adapters live in `projector.sources` and `projector.stores`; each passes the
+contract tests of its port. All calls are synchronous and belong to the worker's one thread.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from projector.fold.delta import Deltas
+
+
+class Record(Protocol):
+    """One record of the log, in the shape of the Kafka client's own message, so that none is copied on the hot path."""
+
+    def topic(self) -> str:
+        """Name of the topic."""
+        ...
+
+    def partition(self) -> int:
+        """Number of the partition."""
+        ...
+
+    def offset(self) -> int:
+        """Offset within the partition."""
+        ...
+
+    def timestamp(self) -> tuple[int, int]:
+        """(kind, milliseconds since the epoch)."""
+        ...
+
+    def key(self) -> bytes | None:
+        """Record key, not decoded."""
+        ...
+
+    def value(self) -> bytes | None:
+        """Record value, not decoded; None is a tombstone."""
+        ...
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """Headers in the order of the producer; a name may repeat."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One partition of one incarnation of a topic: a topic that was deleted and created again has another id."""
+
+    topic: str
+    topic_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Offsets of the first record that can still be read and of the next one to come (read_committed)."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one `fetch` brought: records per partition in offset order, and the offset at which a partition ended.
+
+    `ends[p]` is the position after the last record, past transaction markers and holes; it is present only when the
+    partition's end was reached during this fetch.
+    """
+
+    records: Mapping[Partition, Sequence[Record]]
+    ends: Mapping[Partition, int]
+
+
+class SourceUnavailable(Exception):
+    """The log cannot be reached or does not answer; try again later."""
+
+
+class SourceChanged(Exception):
+    """The log is not the one that the checkpoint speaks of (another topic id, or it ends before the checkpoint)."""
+
+
+class Source(Protocol):
+    """A consumer of the log in a group; assignment is the log's business, positions are the store's."""
+
+    def start(
+        self,
+        assigned: Callable[[Sequence[Partition]], Mapping[Partition, int]],
+        revoked: Callable[[Sequence[Partition]], None],
+    ) -> None:
+        """Join the group. `assigned` answers with the offset to read next; `revoked` is told before partitions leave."""
+        ...
+
+    def fetch(self, max_records: int, timeout: float) -> Fetched:
+        """Wait at most `timeout` seconds for the first record, then take what is there, at most `max_records`."""
+        ...
+
+    def pause(self, partition: Partition) -> None:
+        """Fetch no more of `partition` until `resume`."""
+        ...
+
+    def resume(self, partition: Partition, offset: int) -> None:
+        """Read `partition` again from `offset`."""
+        ...
+
+    def mirror(self, positions: Mapping[Partition, int]) -> None:
+        """Show positions to people's tools; best effort, never the truth."""
+        ...
+
+    def lag(self) -> Mapping[Partition, int]:
+        """Records between the position of the consumer and the last known end; partitions not yet known are absent."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group at once, so that others take the partitions without waiting for a timeout."""
+        ...
+
+
+class SourceAdmin(Protocol):
+    """Questions about the log that need no group."""
+
+    def describe(self, topics: Iterable[str]) -> Mapping[Partition, Ends]:
+        """Partitions and ends of the topics. Raises TopicMissing or SourceUnavailable."""
+        ...
+
+    def oldest_unread(self, positions: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """Milliseconds since the epoch of the first record at or after each offset; absent where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+class TopicMissing(Exception):
+    """The topic does not exist. `topic` names it."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        super().__init__(f"topic {topic!r} does not exist")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A checkpoint going from `previous` to `next` (offsets of the next record to read)."""
+
+    partition: Partition
+    previous: int
+    next: int
+    event_time_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """An event that cannot be applied: the partition stands still in front of it."""
+
+    partition: Partition
+    offset: int
+    message: str
+
+
+class StoreUnavailable(Exception):
+    """The target cannot be reached, or asked to try again (deadlock, serialization, timeout); back off and retry."""
+
+
+class Fenced(Exception):
+    """The checkpoint is not where this worker left it, or its epoch was raised: drop all caches; another one owns it."""
+
+
+class BadRow(Exception):
+    """A row does not fit the table (overflow, encoding, constraint); the transaction was rolled back."""
+
+
+class Store(Protocol):
+    """Rows and checkpoints of one build."""
+
+    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Checkpoints of the partitions; raises Fenced where the build was given up or a row is missing."""
+        ...
+
+    def commit(self, moves: Sequence[Move], deltas: Deltas) -> None:
+        """Move checkpoints and apply deltas in one transaction whose first statement is the compare-and-set."""
+        ...
+
+    def discarded(self, partition: Partition, offset: int) -> bool:
+        """Whether someone decided that this event is to be passed over."""
+        ...
+
+    def report_stuck(self, stuck: Stuck) -> None:
+        """Record why the partition stands still, for status and people; safe to repeat."""
+        ...
+
+    def clear_stuck(self, partition: Partition) -> None:
+        """The partition goes on; safe to repeat."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...

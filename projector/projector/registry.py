@@ -1,0 +1,176 @@
+"""Port of the registry: the truth about projections and builds, kept in the target beside the rows.
+
+Used by the operator and by `projector run -f`. Synchronous; every call is one short transaction that may be repeated.
+Calls that change something take the operator's epoch and raise `Deposed` where another operator has raised it since,
+and `WrongState` where the build is not in a state that allows the step (`changed nothing` is not an error when the step was
+already done: repeating a done step succeeds).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from projector.ports import Ends, Partition, Stuck
+from projector.spec.definition import Definition
+
+
+class BuildState(StrEnum):
+    """Where a build stands. Replaying → CatchingUp → Live; Abandoned → Retired is the way out."""
+
+    REPLAYING = "Replaying"
+    CATCHING_UP = "CatchingUp"
+    LIVE = "Live"
+    ABANDONED = "Abandoned"
+    RETIRED = "Retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a projection is, for ever: the installation (uid of kube-system), namespace and name."""
+
+    installation: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicName:
+    """The name that readers query."""
+
+    schema: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointView:
+    """A checkpoint as the registry has it. `start` and `replay_end` were fixed when the build began."""
+
+    partition: Partition
+    next_offset: int
+    start: int
+    replay_end: int
+    event_time: datetime | None
+    moved_at: datetime
+    stuck: Stuck | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildView:
+    """A build as the registry has it. `token` is the rebuildToken that it was begun under."""
+
+    number: int
+    version: str
+    token: str
+    state: BuildState
+    epoch: int
+    definition: Definition
+    fingerprint: str
+    table: str
+    created_at: datetime
+    published_at: datetime | None
+    reason: str
+    checkpoints: tuple[CheckpointView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionView:
+    """A projection as the registry has it: builds that are not retired, newest last."""
+
+    identity: Identity
+    resource_uid: str
+    public_name: PublicName
+    live_build: int | None
+    builds: tuple[BuildView, ...]
+
+
+class RegistryError(Exception):
+    """Base of what the registry refuses; the text is for the user."""
+
+
+class Deposed(RegistryError):
+    """Another operator took leadership of this registry; do nothing more here."""
+
+
+class ForeignRegistry(RegistryError):
+    """The registry belongs to another installation. `owner` is its id, for the take-over annotation."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        super().__init__(f"the registry in this database belongs to installation {owner}")
+
+
+class TargetTaken(RegistryError):
+    """The public name is something else's: another projection's, or an object that is not ours."""
+
+
+class WrongState(RegistryError):
+    """The build is not in a state that allows this step."""
+
+
+class NotPermitted(RegistryError):
+    """The role lacks a right; the text names it."""
+
+
+class Registry(Protocol):
+    """Acts on one database, for one installation. Outages raise `projector.ports.StoreUnavailable`."""
+
+    def take_leadership(self, holder: str, take_over: str | None = None) -> int:
+        """Install or migrate the registry, raise the operator's epoch and return it.
+
+        Raises ForeignRegistry unless the registry is new, ours, or its owner's id is given as `take_over`.
+        """
+        ...
+
+    def observe(self, identity: Identity) -> ProjectionView | None:
+        """The projection, or None where the registry (or the projection in it) does not exist. One round trip."""
+        ...
+
+    def claim(self, epoch: int, identity: Identity, resource_uid: str, public_name: PublicName) -> None:
+        """Register the projection and its public name, or adopt it for a new `resource_uid`. Raises TargetTaken."""
+        ...
+
+    def begin(
+        self,
+        epoch: int,
+        identity: Identity,
+        version: str,
+        token: str,
+        definition: Definition,
+        partitions: Mapping[Partition, Ends],
+        worker_role: str,
+    ) -> int:
+        """Create a build with its table, one checkpoint per partition and the worker role's rights; return its number."""
+        ...
+
+    def open_catch_up(self, epoch: int, build: int) -> None:
+        """Replaying → CatchingUp."""
+        ...
+
+    def publish(self, epoch: int, build: int) -> None:
+        """CatchingUp → Live for a first build: create the public view over its table. Raises TargetTaken."""
+        ...
+
+    def abandon(self, epoch: int, build: int, reason: str) -> None:
+        """Give a build up: its workers are fenced from this moment. Not for the live build."""
+        ...
+
+    def retire(self, epoch: int, build: int) -> None:
+        """Abandoned → Retired: drop the table and the checkpoints; the row and the history stay."""
+        ...
+
+    def delete(self, epoch: int, identity: Identity) -> None:
+        """Drop view, tables and all entries of a projection (deletionPolicy: Delete)."""
+        ...
+
+    def discard(self, partition: Partition, offset: int, identity: Identity, reason: str) -> None:
+        """Record that an event is to be passed over, by this and later builds. No epoch: a person decides."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...
