@@ -88,7 +88,7 @@ class Source(Protocol):
         assigned: Callable[[Sequence[Partition]], Mapping[Partition, int]],
         revoked: Callable[[Sequence[Partition]], None],
     ) -> None:
-        """Join the group. `assigned` answers with the offset to read next; `revoked` is told before partitions leave."""
+        """Join the group. `assigned` answers with the offsets to read next; `revoked` is told before partitions go."""
         ...
 
     def fetch(self, max_records: int, timeout: float) -> Fetched:
@@ -164,7 +164,7 @@ class StoreUnavailable(Exception):
 
 
 class Fenced(Exception):
-    """The checkpoint is not where this worker left it, or its epoch was raised: drop all caches; another one owns it."""
+    """The checkpoint is not where this worker left it, or its epoch was raised: drop all caches, another owns it."""
 
 
 class BadRow(Exception):

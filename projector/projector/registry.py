@@ -2,8 +2,7 @@
 
 Used by the operator and by `projector run -f`. Synchronous; every call is one short transaction that may be repeated.
 Calls that change something take the operator's epoch and raise `Deposed` where another operator has raised it since,
-and `WrongState` where the build is not in a state that allows the step (`changed nothing` is not an error when the step was
-already done: repeating a done step succeeds).
+and `WrongState` where the build is not in a state that allows the step. Repeating a step that was done succeeds.
 """
 
 from collections.abc import Mapping
@@ -144,7 +143,7 @@ class Registry(Protocol):
         partitions: Mapping[Partition, Ends],
         worker_role: str,
     ) -> int:
-        """Create a build with its table, one checkpoint per partition and the worker role's rights; return its number."""
+        """Create a build with its table, its checkpoints and the worker role's rights; return its number."""
         ...
 
     def open_catch_up(self, epoch: int, build: int) -> None:

@@ -1,0 +1,82 @@
+# The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+UV_VERSION := 0.13.8
+UV := build/tools/bin/uv
+PY := .venv/bin/python
+# The sandbox makes network interfaces, mounts and containers: it needs root.
+ROOT := $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env env "PATH=$$PATH",)
+CODE := operator/projection_operator projector/projector sandbox tests examples
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	@echo "setup: installing uv $(UV_VERSION) into build/tools"
+	@python3 -c 'import ensurepip' 2>/dev/null || { $(ROOT) apt-get update -q && $(ROOT) apt-get install -qy python3-venv; }
+	@python3 -m venv build/tools
+	@build/tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.PHONY: setup
+setup: $(UV) ## create .venv from the lock file
+	@$(UV) sync --quiet --frozen --all-extras --python python3
+	@mkdir -p build/reports
+
+.PHONY: demo
+demo: setup ## start a real cluster and show the main job end to end
+	$(ROOT) $(PY) -m examples.demo
+
+.PHONY: test
+test: lint test-unit test-contract test-cluster test-e2e test-faults ## all that CI runs
+
+.PHONY: test-unit
+test-unit: setup ## pure parts and property tests; needs nothing
+	$(PY) -m pytest tests/unit
+
+.PHONY: test-contract
+test-contract: setup ## adapters against a real Kafka and a real PostgreSQL
+	$(ROOT) $(PY) -m pytest tests/sandbox tests/contract
+
+.PHONY: test-cluster
+test-cluster: setup ## the operator against a real API server
+	$(ROOT) $(PY) -m pytest tests/cluster
+
+.PHONY: test-e2e
+test-e2e: setup ## everything on a real node
+	$(ROOT) $(PY) -m pytest tests/e2e
+
+.PHONY: test-faults
+test-faults: setup ## kills, stops and restarts; writes build/reports/faults.json
+	$(ROOT) $(PY) -m pytest tests/faults
+
+.PHONY: test-full
+test-full: export HYPOTHESIS_PROFILE := full
+test-full: test ## the same with many more random examples; before a release
+
+.PHONY: lint
+lint: setup ## format, lint, types, layers, lock file, chart
+	$(UV) lock --check --quiet
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy $(CODE)
+	.venv/bin/lint-imports --no-logo
+
+.PHONY: format
+format: setup ## format the code
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+.PHONY: sandbox
+sandbox: setup ## start the local cluster and leave it running
+	$(ROOT) $(PY) -m sandbox up
+
+.PHONY: clean
+clean: setup ## stop and remove all that the others started
+	$(ROOT) $(PY) -m sandbox clean
+	rm -rf build/reports dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
