@@ -1,0 +1,168 @@
+"""The sandbox as a whole: its parts, in which order they start, and its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import apt, cleanup, graph, kafka, lock, versions
+from .errors import SandboxError
+from .graph import Step
+from .kafka import Kafka
+from .paths import Paths, write_atomic
+from .postgres import Postgres
+from .process import Process, Service
+from .report import Report
+
+SERVICES: tuple[type[Service], ...] = (Postgres, Kafka)
+
+#: The parts that a user may name, and the services that each consists of.
+PARTS: dict[str, tuple[str, ...]] = {
+    "postgres": ("postgres",),
+    "kafka": ("kafka",),
+}
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where programs of this machine and pods of its node find things."""
+
+    postgres_uri: str
+    postgres_uri_pods: str
+    kafka: str
+    kafka_pods: str
+    kubeconfig: Path
+
+
+class Sandbox:
+    """The machine's one sandbox."""
+
+    def __init__(self, paths: Paths | None = None, report: Report | None = None) -> None:
+        self.paths = paths or Paths.default()
+        self.report = report or Report()
+        self._processes = {service.name: Process(service(self.paths), self.paths) for service in SERVICES}
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The addresses; the same whether or not the parts run."""
+        who = f"{versions.POSTGRES_USER}:{versions.POSTGRES_PASSWORD}"
+        place = f"{versions.PORT_POSTGRES}/{versions.POSTGRES_DATABASE}"
+        return Endpoints(
+            postgres_uri=f"postgresql://{who}@127.0.0.1:{place}",
+            postgres_uri_pods=f"postgresql://{who}@{versions.POD_GATEWAY}:{place}",
+            kafka=f"127.0.0.1:{versions.PORT_KAFKA_HOST}",
+            kafka_pods=f"{versions.POD_GATEWAY}:{versions.PORT_KAFKA_PODS}",
+            kubeconfig=self.paths.state / "pki" / "admin.kubeconfig",
+        )
+
+    def process(self, name: str) -> Process:
+        """Handle on one program, `kafka` or `kubelet` for example."""
+        if name not in self._processes:
+            raise SandboxError(f"no such process: {name} (there are {', '.join(self._processes)})")
+        return self._processes[name]
+
+    @property
+    def processes(self) -> list[Process]:
+        """All programs, running or not."""
+        return list(self._processes.values())
+
+    def up(self, *parts: str) -> None:
+        """Start these parts (default all) and what they need; no harm if they run."""
+        wanted = parts or tuple(PARTS)
+        for part in wanted:
+            if part not in PARTS:
+                raise SandboxError(f"no such part: {part} (there are {', '.join(PARTS)})")
+        check_machine()
+        with lock.exclusive(self.paths, self.report):
+            self._replace_other_layout()
+            names = [name for part in wanted for name in PARTS[part]]
+            graph.run(graph.closure(names, self._steps(wanted)))
+
+    def down(self) -> None:
+        """Stop all that was started and undo all that was changed on the machine."""
+        check_machine()
+        with lock.exclusive(self.paths, self.report):
+            cleanup.down(self.processes, self.paths, self.report)
+
+    def clean(self, cache: bool = False) -> None:
+        """`down`, and forget all data; with `cache` also what was built."""
+        self.down()
+        with lock.exclusive(self.paths, self.report):
+            shutil.rmtree(self.paths.state, ignore_errors=True)
+            if cache:
+                shutil.rmtree(self.paths.cache, ignore_errors=True)
+
+    def _replace_other_layout(self) -> None:
+        """Data that other versions made is of no use to these."""
+        mark = self.paths.state / "layout"
+        if mark.exists() and mark.read_text() != versions.layout():
+            self.report.line("a sandbox of other versions is on this machine … replacing it")
+            cleanup.down(self.processes, self.paths, self.report)
+            shutil.rmtree(self.paths.state)
+        write_atomic(mark, versions.layout())
+
+    def _steps(self, parts: tuple[str, ...]) -> dict[str, Step]:
+        steps = [
+            Step("packages", lambda: self._packages(parts)),
+            Step("kafka-jars", self._kafka_jars, ("packages",)),
+        ]
+        for process in self.processes:
+            steps.append(Step(process.name, self._starter(process), process.service.needs))
+        return {step.name: step for step in steps}
+
+    def _packages(self, parts: tuple[str, ...]) -> None:
+        packages = apt.missing(parts)
+        if packages:
+            with self.report.step("packages", f"installing {' '.join(packages)}", "installed"):
+                apt.install(packages, self.paths)
+
+    def _kafka_jars(self) -> None:
+        if not kafka.libraries(self.paths).exists():
+            with self.report.step(f"kafka {versions.KAFKA}", "fetching", "fetched"):
+                kafka.fetch(self.paths)
+
+    def _starter(self, process: Process) -> Callable[[], None]:
+        return lambda: start(process, self.report)
+
+
+def start(process: Process, report: Report) -> None:
+    """Bring one program to answering, whatever state it is in."""
+    if process.running and not process.current:
+        report.line(f"{process.name} … runs with another configuration, replacing it")
+        process.stop()
+    if process.running and healthy(process):
+        report.line(f"{process.name} … runs already")
+        return
+    with report.step(process.name, "starting"):
+        process.stop()
+        process.start()
+        try:
+            process.wait_ready(process.service.start_timeout)
+        except SandboxError:
+            process.stop()
+            if not process.service.discard():
+                raise
+            report.line(f"{process.name} … does not start with its data, discarding them")
+            process.start()
+            process.wait_ready(process.service.start_timeout)
+
+
+def healthy(process: Process) -> bool:
+    """Whether a running program answers within a few seconds."""
+    try:
+        process.wait_ready(5.0)
+    except SandboxError:
+        return False
+    return True
+
+
+def check_machine() -> None:
+    """One clear line where the sandbox can not run."""
+    if sys.platform != "linux":
+        raise SandboxError(f"the sandbox runs on Linux only, not on {sys.platform}")
+    if os.geteuid() != 0:
+        raise SandboxError("the sandbox needs root (it makes a network bridge and mounts): use sudo -E")
