@@ -1,0 +1,200 @@
+"""Checks the read model against the log: `python -m examples.shop.verify`.
+
+It reads the whole topic, folds it in the plainest way there is, and compares every row with the table. It shares
+nothing with the projector on purpose: two programs that were written apart and agree are worth more than one that
+agrees with itself.
+"""
+
+import json
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+import psycopg
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from psycopg.rows import dict_row
+
+Row = dict[str, object]
+Rows = dict[str, Row]
+Position = tuple[int, int]
+"""(partition, offset)."""
+
+_SILENCE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of the topic."""
+
+    position: Position
+    type: str | None
+    at: datetime
+    value: bytes | None
+
+
+def read(bootstrap_servers: str, topic: str, until: Mapping[int, int] | None = None) -> Iterator[Entry]:
+    """Every record up to the ends of the partitions, or up to the offsets `until`, exclusive."""
+    settings = {
+        "bootstrap.servers": bootstrap_servers,
+        "group.id": "verify",
+        "enable.auto.commit": False,
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+    }
+    consumer = Consumer(settings)
+    try:
+        metadata = consumer.list_topics(topic, timeout=_SILENCE_S).topics[topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        unread = set(metadata.partitions)
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread])
+        while unread:
+            message = consumer.poll(_SILENCE_S)
+            if message is None:
+                raise TimeoutError(f"{topic} stays silent before the end of partitions {sorted(unread)}")
+            partition, offset = message.partition() or 0, message.offset() or 0
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name
+                raise KafkaException(error)
+            if error is not None or (until is not None and offset >= until[partition]):
+                unread.discard(partition)
+            else:
+                at = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+                yield Entry((partition, offset), _type(message), at, message.value())
+    finally:
+        consumer.close()
+
+
+def _type(message: Message) -> str | None:
+    headers = message.headers()
+    values = (value for name, value in (headers if isinstance(headers, list) else []) if name == "ce_type")
+    kind = next(values, None)
+    return kind.decode() if isinstance(kind, bytes) else kind
+
+
+def fold(
+    bootstrap_servers: str,
+    topic: str,
+    until: Mapping[int, int] | None = None,
+    discarded: Collection[Position] = (),
+) -> Rows:
+    """One row per order, as examples/shop/order-summaries.yaml says in its own language."""
+    rows: Rows = {}
+    for entry in read(bootstrap_servers, topic, until):
+        if entry.value is not None and entry.position not in discarded:
+            apply(rows, entry.type, json.loads(entry.value), entry.at)
+    return rows
+
+
+def apply(rows: Rows, kind: str | None, event: dict[str, object], at: datetime) -> None:
+    """What one event does."""
+    order_id = str(event["order_id"])
+    if kind == "OrderPlaced":
+        row = _row(rows, order_id, at)
+        row["customer"] = event["customer"]
+        row["status"] = "placed"
+        row["placed_at"] = at
+    elif kind == "ItemAdded" and _int(event["qty"]) > 0:
+        row = _row(rows, order_id, at)
+        price = _int(event["price_cents"])
+        _add(row, _int(event["qty"]), price)
+        largest = row["largest_item_cents"]
+        if largest is None or price > _int(largest):
+            row["largest_item_cents"] = price
+    elif kind == "ItemRemoved" and order_id in rows:
+        _add(_row(rows, order_id, at), -_int(event["qty"]), _int(event["price_cents"]))
+    elif kind == "OrderPaid":
+        _row(rows, order_id, at)["status"] = "paid"
+    elif kind == "OrderShipped":
+        _row(rows, order_id, at)["status"] = "shipped"
+    elif kind == "OrderCancelled":
+        rows.pop(order_id, None)
+
+
+def _row(rows: Rows, order_id: str, at: datetime) -> Row:
+    if order_id not in rows:
+        rows[order_id] = {
+            "order_id": order_id,
+            "customer": None,
+            "status": None,
+            "placed_at": None,
+            "item_count": 0,
+            "total_cents": 0,
+            "largest_item_cents": None,
+            "last_event_at": at,
+        }
+    row = rows[order_id]
+    # Record timestamps are the producers' and may go back within a partition.
+    if isinstance(row["last_event_at"], datetime) and at > row["last_event_at"]:
+        row["last_event_at"] = at
+    return row
+
+
+def _add(row: Row, qty: int, price: int) -> None:
+    row["item_count"] = _int(row["item_count"]) + qty
+    row["total_cents"] = _int(row["total_cents"]) + qty * price
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def table(connection: psycopg.Connection, name: str) -> Rows:
+    """The read model as a reader sees it; `name` may have a schema before it."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(psycopg.sql.SQL("SELECT * FROM {}").format(psycopg.sql.Identifier(*name.split("."))))
+        return {str(row["order_id"]): row for row in cursor}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows of both sides and the orders at which they are not equal, with what each side has."""
+
+    rows: int
+    differing: Mapping[str, tuple[Row | None, Row | None]]
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{len(self.differing)} of {self.rows} rows differ"
+
+    def details(self, limit: int = 10) -> Iterator[str]:
+        """A line for each of the first differing rows: only the columns that differ."""
+        for order_id, (expected, found) in list(self.differing.items())[:limit]:
+            if expected is None or found is None:
+                yield f"{order_id}: " + ("is in the table, not in the log" if found else "is missing in the table")
+                continue
+            pairs = ((name, expected[name], found.get(name)) for name in expected)
+            wrong = (f"{name} is {has}, should be {should}" for name, should, has in pairs if has != should)
+            yield f"{order_id}: {'; '.join(wrong)}"
+
+
+def compare(expected: Rows, found: Rows) -> Comparison:
+    """Every row of either side against the other."""
+    keys = expected.keys() | found.keys()
+    pairs = {key: (expected.get(key), found.get(key)) for key in sorted(keys)}
+    return Comparison(len(keys), {key: pair for key, pair in pairs.items() if pair[0] != pair[1]})
+
+
+@click.command()
+@click.option("--bootstrap-servers", default="127.0.0.1:29092", show_default=True)
+@click.option("--topic", default="orders", show_default=True)
+@click.option("--uri", envvar="SHOP_URI", required=True, help="PostgreSQL URI of a reader; or SHOP_URI.")
+@click.option("--table", "name", default="public.order_summaries", show_default=True)
+def main(bootstrap_servers: str, topic: str, uri: str, name: str) -> None:
+    """Compare the table with a fold of the whole topic; exit code 1 if a row differs."""
+    expected = fold(bootstrap_servers, topic)
+    with psycopg.connect(uri) as connection:
+        result = compare(expected, table(connection, name))
+    for line in result.details():
+        print(line)
+    print(result.summary)
+    sys.exit(1 if result.differing else 0)
+
+
+if __name__ == "__main__":
+    main()
