@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -55,6 +56,8 @@ NEEDS = (
     Need("apiserver", "etcd-server", _program("etcd")),
     Need("apiserver", "openssl", _program("openssl")),
     Need("apiserver", "iproute2", _program("ip")),
+    # Debian's Python comes without what makes virtual environments.
+    Need("apiserver", "python3-venv", lambda: importlib.util.find_spec("ensurepip") is not None),
     Need("node", "containerd", _program("containerd")),
     Need("node", "runc", _program("runc")),
     Need("node", "containernetworking-plugins", _file("/usr/lib/cni/bridge")),

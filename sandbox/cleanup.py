@@ -1,40 +1,87 @@
-"""The end of the sandbox: processes, mounts, interfaces, rules, in that order."""
+"""The end of the sandbox: processes, pods, mounts, interfaces, rules, in that order."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
-from . import procfs
+from . import cgroups, mounts, network, node, procfs, versions
 from .paths import Paths
 from .process import MARK, Process, wait
 from .report import Report
 
 
 def down(processes: list[Process], paths: Paths, report: Report) -> None:
-    """Stop everything; works whatever is already dead or forgotten."""
+    """Stop everything and undo all changes; works whatever is already dead or forgotten."""
     with report.step("processes", "stopping", "stopped"):
-        _stop(processes)
-        kill_marked(paths)
+        # The API server needs etcd to end in order.
+        _stop(process for process in processes if process.name != "etcd")
+        _stop(process for process in processes if process.name == "etcd")
+        _kill(procfs.marked(f"{MARK}={paths.state}"))
+        shutil.rmtree(paths.state / "run", ignore_errors=True)
+    with report.step("machine", "removing pods, mounts, network and rules", "as before"):
+        pods(paths)
+        mounts.unmount([paths.state, paths.cache])
+        # Without this note nothing but processes was ever started.
+        if (paths.state / "machine.json").exists():
+            network.remove_rules()
+            network.remove_bridge()
+            cgroups.remove()
+            _remove_folders(network.restore(paths))
 
 
-def _stop(processes: list[Process]) -> None:
-    with ThreadPoolExecutor(max_workers=max(1, len(processes))) as pool:
+def pods(paths: Paths) -> None:
+    """What a node leaves that did not end in order; containerd and kubelet must have ended."""
+    _kill(cgroups.processes())
+    _kill(_shims(paths))
+    state = node.home(paths) / "state"
+    for address in state.glob("io.containerd.runtime.v2.task/*/*/address"):
+        Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
+    folders = [node.home(paths), paths.state / "kubelet"]
+    mounts.unmount(folders)
+    if not mounts.below(folders):
+        shutil.rmtree(state, ignore_errors=True)
+    shutil.rmtree(node.addresses(paths), ignore_errors=True)
+    for pattern in (f"results/{versions.CNI_NETWORK}-*", f"cache/results/{versions.CNI_NETWORK}-*"):
+        for file in Path("/var/lib/cni").glob(pattern):
+            file.unlink()
+    for link in Path("/var/log/containers").glob("*.log"):
+        if link.is_symlink() and link.readlink().is_relative_to(paths.state):
+            link.unlink()
+
+
+def _shims(paths: Paths) -> list[int]:
+    socket = str(node.home(paths) / "containerd.sock")
+    found = []
+    for pid in procfs.pids():
+        words = procfs.command(pid)
+        if words and "containerd-shim" in words[0] and socket in words:
+            found.append(pid)
+    return found
+
+
+def _remove_folders(absent_before: list[str]) -> None:
+    """Folders that were not there before and hold no file now."""
+    for name in absent_before:
+        for folder, _, _ in os.walk(name, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
+
+
+def _stop(processes: Iterable[Process]) -> None:
+    with ThreadPoolExecutor() as pool:
         list(pool.map(Process.stop, processes))
 
 
-def kill_marked(paths: Paths) -> None:
-    """End processes that carry our mark but have no record."""
-    mark = f"{MARK}={paths.state}"
-    kill_all(list(procfs.marked(mark)))
-
-
-def kill_all(pids: list[int]) -> None:
+def _kill(found: Iterable[int]) -> None:
     """SIGKILL and wait until they are gone."""
+    pids = list(found)
     for pid in pids:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
     wait(lambda: all(procfs.identify(pid) is None for pid in pids), 10.0, 0.02)

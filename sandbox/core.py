@@ -9,22 +9,42 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import apt, cleanup, graph, kafka, lock, versions
+from . import apt, cgroups, cleanup, graph, images_base, kafka, lock, network, node, pki, procfs, toolchain, versions
+from .controlplane import ApiServer, ControllerManager, Etcd, Scheduler
 from .errors import SandboxError
 from .graph import Step
 from .kafka import Kafka
+from .node import Containerd, Kubelet, Proxy
 from .paths import Paths, write_atomic
 from .postgres import Postgres
-from .process import Process, Service
+from .process import MARK, Process, Service
 from .report import Report
 
-SERVICES: tuple[type[Service], ...] = (Postgres, Kafka)
+SERVICES: tuple[type[Service], ...] = (
+    Postgres,
+    Kafka,
+    Etcd,
+    ApiServer,
+    ControllerManager,
+    Scheduler,
+    Containerd,
+    Kubelet,
+    Proxy,
+)
 
-#: The parts that a user may name, and the services that each consists of.
+_APISERVER = ("kube-controller-manager",)
+_NODE = ("kube-scheduler", "kubelet", "kube-proxy", "node-images")
+
+#: The parts that a user may name, and the last steps of each; graph.closure adds what these need.
 PARTS: dict[str, tuple[str, ...]] = {
     "postgres": ("postgres",),
     "kafka": ("kafka",),
+    "apiserver": _APISERVER,
+    "node": (*_APISERVER, *_NODE),
 }
+
+#: Parts whose packages a part needs too.
+_INCLUDES = {"node": ("apiserver",)}
 
 
 @dataclass(frozen=True)
@@ -106,16 +126,25 @@ class Sandbox:
         write_atomic(mark, versions.layout())
 
     def _steps(self, parts: tuple[str, ...]) -> dict[str, Step]:
+        services = [Step(one.name, self._starter(one), one.service.needs) for one in self.processes]
+        # Compiling takes the longest, so it waits for nothing, unless Go itself is missing.
+        go_first = () if toolchain.machine_go() else ("packages",)
         steps = [
             Step("packages", lambda: self._packages(parts)),
             Step("kafka-jars", self._kafka_jars, ("packages",)),
+            Step("kubernetes", self._kubernetes, go_first),
+            Step("certificates", lambda: pki.make(self.paths), ("packages",)),
+            Step("ground", self._ground, ("remember",)),
+            Step("network", network.make_bridge, ("remember",)),
+            Step("remember", lambda: network.remember(self.paths), ("packages",)),
+            Step("base-image", self._base_image, ("packages",)),
+            Step("node-images", self._node_images, ("base-image", "containerd")),
+            *services,
         ]
-        for process in self.processes:
-            steps.append(Step(process.name, self._starter(process), process.service.needs))
         return {step.name: step for step in steps}
 
     def _packages(self, parts: tuple[str, ...]) -> None:
-        packages = apt.missing(parts)
+        packages = apt.missing([*parts, *(more for part in parts for more in _INCLUDES.get(part, ()))])
         if packages:
             with self.report.step("packages", f"installing {' '.join(packages)}", "installed"):
                 apt.install(packages, self.paths)
@@ -124,6 +153,37 @@ class Sandbox:
         if not kafka.libraries(self.paths).exists():
             with self.report.step(f"kafka {versions.KAFKA}", "fetching", "fetched"):
                 kafka.fetch(self.paths)
+
+    def _kubernetes(self) -> None:
+        if not toolchain.folder(self.paths).exists():
+            what = f"kubernetes {versions.KUBERNETES}, helm {versions.HELM}"
+            with self.report.step(what, "compiling, about 6 minutes on 2 cores", "compiled"):
+                toolchain.build(self.paths)
+
+    def _ground(self) -> None:
+        """A node can only start where none is: not another's, nor the remains of ours."""
+        mine = set(procfs.marked(f"{MARK}={self.paths.state}"))
+        for pid in procfs.pids():
+            words = procfs.command(pid)
+            if words and Path(words[0]).name == "kubelet" and pid not in mine:
+                raise SandboxError(f"another Kubernetes node runs on this machine (kubelet, process {pid})")
+        if not self.process("containerd").running:
+            self.process("kubelet").stop()
+            cleanup.pods(self.paths)
+        cgroups.make()
+        network.allow_forwarding()
+
+    def _base_image(self) -> None:
+        if not images_base.archive(self.paths).exists():
+            with self.report.step("base image", f"installing Debian {versions.DEBIAN} into a folder", "built"):
+                images_base.make(self.paths)
+
+    def _node_images(self) -> None:
+        known = node.ctr(self.paths, "images", "ls", "-q").split()
+        if images_base.PAUSE not in known:
+            with self.report.step("base image", "importing into containerd", "imported"):
+                node.ctr(self.paths, "images", "import", images_base.archive(self.paths))
+                node.ctr(self.paths, "images", "tag", "--force", images_base.BASE, images_base.PAUSE)
 
     def _starter(self, process: Process) -> Callable[[], None]:
         return lambda: start(process, self.report)
