@@ -143,6 +143,10 @@ class Kubelet(KubernetesService):
                 "resolvConf": "",
                 # Images can not be pulled again, so they are never collected.
                 "imageGCHighThresholdPercent": 100,
+                # Tests kill containers many times, and change Secrets under running pods: the usual back-off of
+                # minutes and refresh of a minute would only be waited for.
+                "crashLoopBackOff": {"maxContainerRestartPeriod": "2s"},
+                "syncFrequency": "10s",
                 "evictionHard": {
                     "memory.available": "100Mi",
                     "nodefs.available": "1%",
