@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Self
 
 import click
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # documented there, not in __all__
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined] # documented there, not in __all__
 
 from examples.shop.events import Event, events
 
@@ -36,6 +36,16 @@ def create_topic(bootstrap_servers: str, topic: str, partitions: int = PARTITION
             return False
         raise
     return True
+
+
+def ends(bootstrap_servers: str, topic: str) -> dict[int, int]:
+    """End offset of each partition, as a reader of committed records sees it."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the client's stubs leave it out
+    asked = {TopicPartition(topic, number): latest for number in partitions}
+    answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=30)
+    return {place.partition: answer.result().offset for place, answer in answers.items()}
 
 
 class Feed:

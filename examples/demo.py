@@ -1,0 +1,232 @@
+"""`make demo`: a real cluster, the operator, one projection, and what happens to it when things die.
+
+Each step prints the commands that a user would type. It may be run again at once: it finds the projection and goes on
+with more events. The cluster stays up; `make clean` removes it.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psycopg
+from confluent_kafka import KafkaException
+
+from examples.console import Failed, Shell, say, step, until
+from examples.shop import generator, verify
+from sandbox import Sandbox
+from sandbox.errors import SandboxError
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOP = "examples/shop"
+TOPIC = "orders"
+OPERATOR_NS = "projections-system"
+FIRST_EVENTS = 20_000
+RATE = 400
+PROJECTION = "projection/order-summaries"
+READY_S = 180
+"""From apply to Ready: pods start, the log so far is folded, the view appears."""
+RECOVERY_S = 60
+"""From a kill to lag 0 under flow: restart of the container, a new member in the group."""
+_NEWEST = """SELECT order_id, customer, status, item_count, total_cents, last_event_at
+               FROM order_summaries ORDER BY last_event_at DESC LIMIT 5"""
+_POSITIONS = """
+    SELECT c.partition, c.next_offset
+    FROM projections.checkpoint c JOIN projections.projection p ON p.live_build = c.build
+    WHERE p.namespace = 'shop' AND p.name = 'order-summaries'
+"""
+
+
+@dataclass
+class Report:
+    """What the demo proved, as build/reports/demo.json has it."""
+
+    checks: list[dict[str, object]] = field(default_factory=list)
+
+    def add(self, name: str, value: float, unit: str, bound: float | None) -> None:
+        """One figure; `bound` is the largest value that is right, None where there is none."""
+        holds = bound is None or value <= bound
+        self.checks.append(asdict(_Check(name, round(value, 2), unit, bound, holds)))
+        limit = "" if bound is None else f" (at most {bound:g})"
+        say(f"   {'ok' if holds else 'NOT OK'}: {name}: {value:g} {unit}{limit}")
+
+    def fail(self, reason: str) -> None:
+        """A step did not come to its end."""
+        self.checks.append(asdict(_Check(f"failed: {reason}", 1, "failures", 0, holds=False)))
+        say(f"\nFAILED: {reason}")
+
+    @property
+    def holds(self) -> bool:
+        """Whether all of it is right."""
+        return all(check["holds"] for check in self.checks)
+
+    def write(self) -> Path:
+        """Write the report; the path of it."""
+        path = ROOT / "build" / "reports" / "demo.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.checks, indent=2) + "\n")
+        return path
+
+
+@dataclass(frozen=True)
+class _Check:
+    name: str
+    value: float
+    unit: str
+    bound: float | None
+    holds: bool
+
+
+class Demo:
+    """The steps, in order. What they share is the sandbox, the shell and the report."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.report = Report()
+        self.uri = sandbox.endpoints.postgres_uri
+        self.kafka = sandbox.endpoints.kafka
+
+    def prepare(self) -> None:
+        """The machine and the images."""
+        with step("1. A real Kubernetes, Kafka and PostgreSQL on this machine; two images"):
+            self.sandbox.up()
+            self.images = self.sandbox.images()
+        tools = [str(Path(self.sandbox.tool(name)).parent) for name in ("kubectl", "helm")]
+        self.shell = Shell(tools, {"KUBECONFIG": str(self.sandbox.endpoints.kubeconfig)})
+
+    def run(self) -> None:
+        """All that follows."""
+        self._events()
+        self._secrets()
+        self._operator()
+        self._apply()
+        self._kills()
+        self._compare_at_last()
+        self._look_around()
+
+    def _events(self) -> None:
+        with step(f"2. The write side: order events in the Kafka topic {TOPIC}"):
+            generator.create_topic(self.kafka, TOPIC)
+            # Another run goes on with other orders: the seed is how many events there are.
+            self.seed = sum(generator.ends(self.kafka, TOPIC).values())
+            self.shell.run(f"{self._generator()} --count {FIRST_EVENTS} --seed {self.seed}")
+
+    def _generator(self) -> str:
+        return f"python -m examples.shop.generator --bootstrap-servers {self.kafka} --topic {TOPIC}"
+
+    def _secrets(self) -> None:
+        with step("3. The read side: two database roles, a namespace, and a Secret for each role"):
+            passwords = "-v admin_password=admin-demo -v worker_password=worker-demo"
+            self.shell.run(f"psql -qAt {self.uri} -v ON_ERROR_STOP=1 {passwords} -f {SHOP}/roles.sql")
+            self.shell.run(f"kubectl apply -f {SHOP}/namespace.yaml -f {SHOP}/secrets.yaml")
+
+    def _operator(self) -> None:
+        with step("4. The operator, by Helm"):
+            chart = f"helm upgrade --install projection-operator helm/projection-operator -n {OPERATOR_NS}"
+            images = f"--set image={self.images.operator} --set projector.image={self.images.projector}"
+            self.shell.run(f"{chart} --create-namespace --wait {images}")
+            self.shell.run(f"kubectl get pods -n {OPERATOR_NS}")
+
+    def _apply(self) -> None:
+        with step("5. The projection: one YAML file, and a view that anyone can query"):
+            began = time.monotonic()
+            self.shell.run(f"kubectl apply -f {SHOP}/order-summaries.yaml")
+            with self.shell.beside("kubectl get projections -n shop -w"):
+                self.shell.run(f"kubectl wait -n shop --for=condition=Ready {PROJECTION} --timeout={READY_S}s")
+                until("kubectl shows lag 0", self._no_lag, READY_S)
+            self.report.add("from apply to Ready and lag 0", time.monotonic() - began, "s", READY_S)
+            self.shell.run(f'psql {self.uri} -c "{_NEWEST}"')
+            self._compare("rows that differ after the first events")
+
+    def _kills(self) -> None:
+        with step(f"6. {RATE} events per second keep coming, and processes die"):
+            process = self.shell.start(f"{self._generator()} --forever --rate {RATE} --seed {self.seed + 1}")
+            try:
+                self._kill_projector()
+                self._kill_operator()
+            finally:
+                process.terminate()
+                said, _ = process.communicate(timeout=90)
+                say(f"    {said.strip()}")
+            if process.returncode != 0:
+                raise Failed("the generator did not end well")
+
+    def _kill_projector(self) -> None:
+        pod = self.shell.run("kubectl get pods -n shop -o jsonpath={.items[0].metadata.name}", shown=False)
+        pid = self.sandbox.containers(pod)[0]
+        say("   A projector's process is killed, without a chance to say goodbye:")
+        say(f"$ kill -9 {pid}    # {pod}")
+        os.kill(pid, signal.SIGKILL)
+        self._recovered("from a projector's death until all events of that moment are in")
+
+    def _kill_operator(self) -> None:
+        say("   The operator's pod is killed; projectors go on without it:")
+        self.shell.run(f"kubectl delete pod -n {OPERATOR_NS} --all --force --grace-period=0")
+        self._recovered("from the operator's death until all events of that moment are in")
+        self.shell.run(f"kubectl rollout status deployment -n {OPERATOR_NS} --timeout=120s")
+        self.shell.run("kubectl get pods,projections -n shop")
+
+    def _recovered(self, name: str) -> None:
+        ends = generator.ends(self.kafka, TOPIC)
+        self.shell.run("kubectl get pods,projections -n shop")
+        took = until("every event of that moment is in the table", lambda: self._passed(ends), RECOVERY_S * 2)
+        self.shell.run("kubectl get pods,projections -n shop")
+        self.report.add(name, took, "s", RECOVERY_S)
+
+    def _compare_at_last(self) -> None:
+        with step("7. The flow has stopped: is every event in the table, once?"):
+            ends = generator.ends(self.kafka, TOPIC)
+            until("every event is in the table", lambda: self._passed(ends), RECOVERY_S)
+            took = until("kubectl shows lag 0", self._no_lag, RECOVERY_S)
+            self.report.add("from there until kubectl shows lag 0", took, "s", RECOVERY_S)
+            self.shell.run("kubectl get projections -n shop")
+            self._compare("rows that differ after the kills")
+
+    def _no_lag(self) -> bool:
+        path = "jsonpath={.status.lag.events}"
+        return self.shell.run(f"kubectl get -n shop {PROJECTION} -o {path}", shown=False) == "0"
+
+    def _passed(self, ends: dict[int, int]) -> bool:
+        """Whether the live build's checkpoints, which lie beside the rows, are past `ends`."""
+        with psycopg.connect(self.uri) as connection:
+            positions: dict[int, int] = dict(connection.execute(_POSITIONS).fetchall())
+        return all(positions.get(partition, -1) >= end for partition, end in ends.items())
+
+    def _compare(self, name: str) -> None:
+        say(f"$ python -m examples.shop.verify --topic {TOPIC} --uri {self.uri}")
+        expected = verify.fold(self.kafka, TOPIC)
+        with psycopg.connect(self.uri) as connection:
+            result = verify.compare(expected, verify.table(connection, "public.order_summaries"))
+        for line in (*result.details(), result.summary):
+            say(f"    {line}")
+        self.report.add(name, len(result.differing), f"of {result.rows} rows", 0)
+
+    def _look_around(self) -> None:
+        say("\nThe cluster goes on running. To look around:")
+        for line in self.shell.exports():
+            say(f"  {line}")
+        say("  kubectl describe projection order-summaries -n shop")
+        say("  kubectl logs -n shop -l projections.dev/projection=order-summaries")
+        say(f"  psql {self.uri}")
+        say("To remove it all: make clean")
+
+
+def main() -> None:
+    """Run the demo; exit code 1 if something failed or did not hold."""
+    began = time.monotonic()
+    demo = Demo(Sandbox())
+    try:
+        demo.prepare()
+        demo.run()
+    except (Failed, SandboxError, KafkaException, psycopg.Error, generator.NotDelivered) as error:
+        demo.report.fail(str(error))
+    demo.report.add("the whole demo", time.monotonic() - began, "s", None)
+    say(f"\nreport: {demo.report.write().relative_to(ROOT)}")
+    sys.exit(0 if demo.report.holds else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""A shop of its own for a test: topic, database, namespace, Secrets and one Projection, independent of all others."""
+
+import subprocess
+import uuid
+from collections.abc import Collection, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+
+import psycopg
+import yaml
+from confluent_kafka.admin import AdminClient
+from psycopg import sql
+
+from examples.shop import generator, verify
+from examples.shop.events import events
+from tests.support import wait
+from tests.support.cluster import ROOT, Cluster, Json, is_ready
+
+NAME = "order-summaries"
+TABLE = "public.order_summaries"
+PASSWORDS = {"admin": "admin-demo", "worker": "worker-demo"}
+"""Those of the demo, since roles belong to the whole server: the tests must not lock a running demo out."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the build that is read stands on a partition."""
+
+    partition: int
+    next_offset: int
+
+
+class Shop:
+    """All that belongs to one test's projection."""
+
+    def __init__(self, cluster: Cluster, partitions: int = generator.PARTITIONS) -> None:
+        self.cluster = cluster
+        self.id = f"t-{uuid.uuid4().hex[:8]}"
+        self.namespace = self.topic = self.id
+        self.database = self.id.replace("-", "_")
+        self.kafka = cluster.sandbox.endpoints.kafka
+        self.discarded: set[verify.Position] = set()
+        self._partitions = partitions
+        self._seed = 0
+
+    @property
+    def uri(self) -> str:
+        """The test's database, as superuser from this machine."""
+        return self._in_database(self.cluster.sandbox.endpoints.postgres_uri)
+
+    def worker_uri(self, role: str, password: str | None = None) -> str:
+        """The database from a pod, as `admin` or `worker`."""
+        place = self._in_database(self.cluster.sandbox.endpoints.postgres_uri_pods).split("@")[1]
+        return f"postgresql://read_db_{role}:{password or PASSWORDS[role]}@{place}"
+
+    def _in_database(self, uri: str) -> str:
+        return f"{uri.rsplit('/', 1)[0]}/{self.database}"
+
+    def open(self, topic: bool = True) -> None:
+        """Create everything but the Projection."""
+        if topic:
+            generator.create_topic(self.kafka, self.topic, self._partitions)
+        with psycopg.connect(self.cluster.sandbox.endpoints.postgres_uri, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
+        variables = [f"--set={role}_password={password}" for role, password in PASSWORDS.items()]
+        roles = ["--file", str(ROOT / "examples" / "shop" / "roles.sql")]
+        subprocess.run(
+            ["psql", self.uri, "--quiet", "--set=ON_ERROR_STOP=1", *variables, *roles], check=True, capture_output=True
+        )
+        self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+        self.secret("read-db", self.worker_uri("worker"))
+        self.secret("read-db-admin", self.worker_uri("admin"))
+
+    def close(self) -> None:
+        """Remove everything."""
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=60s")
+        with psycopg.connect(self.cluster.sandbox.endpoints.postgres_uri, autocommit=True) as connection:
+            drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.database))
+            connection.execute(drop)
+        AdminClient({"bootstrap.servers": self.kafka}).delete_topics([self.topic])[self.topic].exception(timeout=30)
+
+    def secret(self, name: str, uri: str) -> None:
+        """Create or change a Secret that holds a URI."""
+        meta = {"name": name, "namespace": self.namespace}
+        self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"uri": uri}})
+
+    @cached_property
+    def _example(self) -> Json:
+        document: Json = yaml.safe_load((ROOT / "examples" / "shop" / "order-summaries.yaml").read_text())
+        return document
+
+    def manifest(self, name: str = NAME) -> Json:
+        """The example's Projection, moved to this test's namespace, topic and database."""
+        document = deepcopy(self._example)
+        document["metadata"] = {"name": name, "namespace": self.namespace}
+        kafka = document["spec"]["source"]["kafka"]
+        kafka.update(topics=[self.topic], bootstrapServers=[self.cluster.sandbox.endpoints.kafka_pods])
+        return document
+
+    def apply(self, **spec: object) -> None:
+        """Apply the example, with these fields of its spec replaced."""
+        document = self.manifest()
+        document["spec"].update(spec)
+        self.cluster.apply(document)
+
+    def projection(self) -> Json:
+        """The Projection as the API server has it."""
+        return self.cluster.get("projection", NAME, self.namespace)
+
+    def condition(self, kind: str) -> Json:
+        """A condition of the status; empty while there is none."""
+        conditions = self.projection().get("status", {}).get("conditions", [])
+        return next((one for one in conditions if one["type"] == kind), {})
+
+    def wait_condition(self, kind: str, status: str, reason: str | None = None, timeout: float = 90) -> Json:
+        """Until the condition is so; the condition."""
+
+        def good(one: Json) -> bool:
+            return one.get("status") == status and reason in (None, one.get("reason"))
+
+        return wait.until(f"{kind}={status} {reason or ''}", lambda: self.condition(kind), good, timeout)
+
+    def wait_ready(self, timeout: float = 120) -> None:
+        """`kubectl wait --for=condition=Ready`, as a user would."""
+        target = ("-n", self.namespace, f"projection/{NAME}", f"--timeout={timeout:.0f}s")
+        self.cluster.kubectl("wait", "--for=condition=Ready", *target)
+
+    def pods(self) -> list[Json]:
+        """Projector pods that are not on their way out, ready ones first."""
+        pods = [
+            pod for pod in self.cluster.list_all("pods", self.namespace) if "deletionTimestamp" not in pod["metadata"]
+        ]
+        return sorted(pods, key=lambda pod: (not is_ready(pod), pod["metadata"]["name"]))
+
+    def pids(self, pod: str) -> list[int]:
+        """Process ids of a pod's containers on this machine."""
+        return list(self.cluster.sandbox.containers(pod))
+
+    def send(self, orders: int) -> None:
+        """Some whole orders' events, as fast as they go."""
+        self._seed += 1
+        generator.Feed(self.kafka, self.topic).send(events(self._seed, orders), rate=None)
+
+    def flow(self, rate: float = 300) -> generator.Background:
+        """Events that keep coming while the block lasts."""
+        self._seed += 1
+        return generator.Background(self.kafka, self.topic, self._seed, rate)
+
+    def positions(self) -> Mapping[int, int]:
+        """Next offset by partition of the newest build that was not given up, whether live or on its way."""
+        with psycopg.connect(self.uri) as connection:
+            return self._positions(connection)
+
+    def _positions(self, connection: psycopg.Connection) -> Mapping[int, int]:
+        query = """
+            SELECT c.partition, c.next_offset
+            FROM projections.checkpoint c
+            WHERE c.build = (SELECT max(number) FROM projections.build WHERE state NOT IN ('Abandoned', 'Retired'))
+        """
+        return dict(connection.execute(query).fetchall())
+
+    def ends(self) -> Mapping[int, int]:
+        """End of each partition now."""
+        return generator.ends(self.kafka, self.topic)
+
+    def compare_now(self) -> verify.Comparison:
+        """Law 1 while events flow: rows and checkpoints of one snapshot against the fold of exactly that prefix."""
+        with psycopg.connect(self.uri) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            until, found = self._positions(connection), verify.table(connection, TABLE)
+        return verify.compare(verify.fold(self.kafka, self.topic, until, self.discarded), found)
+
+    def compare_all(self) -> verify.Comparison:
+        """The whole topic against the whole table; for the time after the flow has stopped."""
+        with psycopg.connect(self.uri) as connection:
+            found = verify.table(connection, TABLE)
+        return verify.compare(verify.fold(self.kafka, self.topic, None, self.discarded), found)
+
+    def wait_caught_up(self, timeout: float = 90, skip: Collection[int] = ()) -> None:
+        """Until the checkpoints have passed what is in the topic at this moment (but for the partitions `skip`)."""
+        ends = {number: end for number, end in self.ends().items() if number not in skip}
+
+        def passed(positions: Mapping[int, int]) -> bool:
+            return all(positions.get(number, -1) >= end for number, end in ends.items())
+
+        wait.until(f"checkpoints at {ends}", self.positions, passed, timeout)
+
+    def wait_passing(self, timeout: float = 90) -> None:
+        """Until every partition has moved past the topic's ends of this moment: all of it is being worked on."""
+        self.wait_caught_up(timeout)
