@@ -2,6 +2,7 @@
 
 from .core import Endpoints, Sandbox
 from .errors import SandboxError
+from .images import Images
 from .process import Process
 
-__all__ = ["Endpoints", "Process", "Sandbox", "SandboxError"]
+__all__ = ["Endpoints", "Images", "Process", "Sandbox", "SandboxError"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 
 from .core import PARTS, Sandbox
 from .errors import SandboxError, last_lines
@@ -19,6 +21,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="stop everything, undo all changes to the machine, keep the data")
     clean = commands.add_parser("clean", help="down, and remove the data")
     clean.add_argument("--cache", action="store_true", help="remove also what was built")
+    commands.add_parser("images", help="build the product's images and hand them to the node")
+    commands.add_parser("env", help='print shell variables: eval "$(python -m sandbox env)"')
     commands.add_parser("status", help="what runs")
     logs = commands.add_parser("logs", help="the end of a program's log")
     logs.add_argument("name", help="kafka, postgres, kube-apiserver, ...")
@@ -44,10 +48,25 @@ def _run(sandbox: Sandbox, options: argparse.Namespace) -> None:
         "up": lambda: sandbox.up(*options.parts),
         "down": sandbox.down,
         "clean": lambda: sandbox.clean(cache=options.cache),
+        "images": lambda: _images(sandbox),
+        "env": lambda: _env(sandbox),
         "status": lambda: _status(sandbox),
         "logs": lambda: _logs(sandbox, options.name, options.n),
     }
     commands[options.command]()
+
+
+def _images(sandbox: Sandbox) -> None:
+    for name, image in asdict(sandbox.images()).items():
+        print(f"{name:10} {image}")
+
+
+def _env(sandbox: Sandbox) -> None:
+    ends = sandbox.endpoints
+    print(f"export KUBECONFIG={shlex.quote(str(ends.kubeconfig))}")
+    print(f"export PATH={shlex.quote(str(sandbox.tool('kubectl').parent))}:$PATH")
+    print(f"export SANDBOX_POSTGRES={shlex.quote(ends.postgres_uri)}")
+    print(f"export SANDBOX_KAFKA={shlex.quote(ends.kafka)}")
 
 
 def _status(sandbox: Sandbox) -> None:

@@ -9,10 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import apt, cgroups, cleanup, graph, images_base, kafka, lock, network, node, pki, procfs, toolchain, versions
+from . import (
+    apt,
+    cgroups,
+    cleanup,
+    graph,
+    images,
+    images_base,
+    kafka,
+    lock,
+    network,
+    node,
+    pki,
+    procfs,
+    toolchain,
+    versions,
+)
 from .controlplane import ApiServer, ControllerManager, Etcd, Scheduler
 from .errors import SandboxError
 from .graph import Step
+from .images import Images
 from .kafka import Kafka
 from .node import Containerd, Kubelet, Proxy
 from .paths import Paths, write_atomic
@@ -89,6 +105,28 @@ class Sandbox:
     def processes(self) -> list[Process]:
         """All programs, running or not."""
         return list(self._processes.values())
+
+    def tool(self, name: str) -> Path:
+        """The path of a compiled program, `kubectl` or `helm` for example."""
+        if name not in toolchain.PROGRAMS:
+            raise SandboxError(f"no such tool: {name} (there are {', '.join(toolchain.PROGRAMS)})")
+        return toolchain.program(self.paths, name)
+
+    def images(self) -> Images:
+        """Build the product's images if the sources changed, and hand them to the node."""
+        self._need_node()
+        with lock.exclusive(self.paths, self.report):
+            return images.make(self.paths, self.report)
+
+    def containers(self, pod: str, namespace: str | None = None) -> list[int]:
+        """The processes of a pod's containers on this machine, each container's first process first."""
+        self._need_node()
+        return node.container_processes(self.paths, pod, namespace)
+
+    def _need_node(self) -> None:
+        check_machine()
+        if not self.process("containerd").running:
+            raise SandboxError("the node is not running: python -m sandbox up node")
 
     def up(self, *parts: str) -> None:
         """Start these parts (default all) and what they need; no harm if they run."""

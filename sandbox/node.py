@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from . import https, images_base, pki, shell, versions
+from . import https, images_base, pki, procfs, shell, versions
 from .controlplane import OK, KubernetesService
 from .errors import SandboxError
 from .paths import Paths, write_atomic
@@ -59,6 +59,19 @@ def ctr(paths: Paths, *words: str | Path, log: Path | None = None) -> str:
     """Run containerd's own client on Kubernetes' images and containers."""
     socket = home(paths) / "containerd.sock"
     return shell.run(["ctr", "--address", socket, "--namespace", "k8s.io", *words], log=log, timeout=120)
+
+
+def container_processes(paths: Paths, pod: str, namespace: str | None = None) -> list[int]:
+    """Host pids of a pod's containers; asks containerd, so it works without an API server."""
+    labels = {"io.kubernetes.pod.name": pod, "io.cri-containerd.kind": "container"}
+    if namespace is not None:
+        labels["io.kubernetes.pod.namespace"] = namespace
+    # The parts of one filter, joined by commas, must all hold.
+    wanted = ",".join(f'labels."{name}"=={value}' for name, value in labels.items())
+    ids = set(ctr(paths, "containers", "ls", "--quiet", wanted).split())
+    tasks = [line.split() for line in ctr(paths, "tasks", "ls").splitlines()[1:]]
+    mains = [int(task[1]) for task in tasks if task[0] in ids and task[2] != "STOPPED"]
+    return [pid for main in mains for pid in procfs.family(main)]
 
 
 class Containerd(Service):

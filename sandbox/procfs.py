@@ -85,6 +85,15 @@ def working_in(folder: Path) -> list[int]:
     return [pid for pid in found if identify(pid) is not None]
 
 
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    try:
+        children = (PROC / str(pid) / "task" / str(pid) / "children").read_text().split()
+    except OSError:
+        return []
+    return [pid, *(one for child in children for one in family(int(child)))]
+
+
 def port_owner(port: int) -> int | None:
     """The pid of the process that listens on a TCP port."""
     inodes = {f"socket:[{inode}]" for inode in _listening(port)}

