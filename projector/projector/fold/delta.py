@@ -2,10 +2,14 @@
 
 The state of a row is absent (`None`) or a row. A delta has a branch for each, so that "create where missing",
 "ignore where missing" and "delete" all compose: `apply(compose(a, b), s) == apply(b, apply(a, s))` for every state.
+
+Whoever creates a row (`Delta.absent`, or an `Update` with `replace`) names every column that some rule accumulates
+(increment, min, max) and that has a default: so composition needs to know no defaults. See `projector.fold.algebra`.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 Value = object
 """A value of a column: str, int, float, bool, Decimal, datetime, date, UUID, JSON data, or None for NULL."""
@@ -27,16 +31,14 @@ class Kind(IntEnum):
 ColumnOp = tuple[Kind, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True):
     """Changes to an existing row. With `replace`, every op is SET and columns not named go back to their default."""
 
     ops: dict[str, ColumnOp]
     replace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(msgspec.Struct, frozen=True):
     """Branches of what happens: `absent` gives the row to create (None: none), `row` the update (None: delete)."""
 
     absent: Row | None
