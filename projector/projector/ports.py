@@ -77,7 +77,14 @@ class SourceUnavailable(Exception):
 
 
 class SourceChanged(Exception):
-    """The log is not the one that the checkpoint speaks of (another topic id, or it ends before the checkpoint)."""
+    """The log is not the one that the checkpoint speaks of (another topic id, or it does not hold that offset).
+
+    `partition` names the one concerned; None where the whole topic is another one.
+    """
+
+    def __init__(self, message: str, partition: Partition | None = None) -> None:
+        self.partition = partition
+        super().__init__(message)
 
 
 class Source(Protocol):
@@ -92,7 +99,10 @@ class Source(Protocol):
         ...
 
     def fetch(self, max_records: int, timeout: float) -> Fetched:
-        """Wait at most `timeout` seconds for the first record, then take what is there, at most `max_records`."""
+        """Wait at most `timeout` seconds for the first record, then take what is there, at most `max_records`.
+
+        Raises SourceUnavailable, TopicMissing or SourceChanged; the group and its partitions are kept.
+        """
         ...
 
     def pause(self, partition: Partition) -> None:
@@ -100,15 +110,15 @@ class Source(Protocol):
         ...
 
     def resume(self, partition: Partition, offset: int) -> None:
-        """Read `partition` again from `offset`."""
+        """Read `partition` from `offset`, whether it was paused, being read, or never read before."""
         ...
 
     def mirror(self, positions: Mapping[Partition, int]) -> None:
         """Show positions to people's tools; best effort, never the truth."""
         ...
 
-    def lag(self) -> Mapping[Partition, int]:
-        """Records between the position of the consumer and the last known end; partitions not yet known are absent."""
+    def ends(self) -> Mapping[Partition, int]:
+        """Last known end (read_committed) of the partitions being read; no round trip, unknown ones are absent."""
         ...
 
     def close(self) -> None:
