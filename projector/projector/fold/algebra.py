@@ -54,7 +54,7 @@ def absorb(deltas: Deltas, key: Key, absent: Row | None, ops: dict[str, ColumnOp
             row[column] = value
             changes[column] = op
             continue
-        row[column] = _combined(kind, row.get(column), value)
+        row[column] = accumulate(kind, row.get(column), value)
         changes[column] = _merged(changes.get(column), op, update.replace)
 
 
@@ -89,7 +89,7 @@ def _after_update(update: Update | None, second: Delta) -> Update | None:
 def _changed(row: Row, ops: dict[str, ColumnOp]) -> Row:
     changed = dict(row)
     for column, (kind, value) in ops.items():
-        changed[column] = value if kind is SET else _combined(kind, row.get(column), value)
+        changed[column] = value if kind is SET else accumulate(kind, row.get(column), value)
     return changed
 
 
@@ -102,11 +102,11 @@ def _merged(before: ColumnOp | None, op: ColumnOp, replace: bool) -> ColumnOp:
         return (SET, value) if replace else op
     if before[0] is not SET and before[0] is not kind:
         raise ValueError(f"{before[0].name} and {kind.name} of one column do not compose")
-    return (before[0], _combined(kind, before[1], value))
+    return (before[0], accumulate(kind, before[1], value))
 
 
-def _combined(kind: Kind, before: Any, value: Any) -> Any:
-    """An accumulated value: sums count from zero where there was NULL, min and max take the value."""
+def accumulate(kind: Kind, before: Any, value: Any) -> Any:
+    """A column's value after an ADD, MIN or MAX: from NULL sums count from zero, min and max take the value."""
     if before is None:
         return value
     if kind is ADD:

@@ -1,0 +1,82 @@
+"""What the fold needs of a record, and how `meta` reads it."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+from projector.expr.errors import EvalError
+
+NO_TIMESTAMP = 0
+"""Kind of a timestamp that the log does not have."""
+
+
+class Record(Protocol):
+    """One record of the log; the same shape as `projector.ports.Record`, which stands above this layer."""
+
+    def topic(self) -> str:
+        """Name of the topic."""
+        ...
+
+    def partition(self) -> int:
+        """Number of the partition."""
+        ...
+
+    def offset(self) -> int:
+        """Offset within the partition."""
+        ...
+
+    def timestamp(self) -> tuple[int, int]:
+        """(kind, milliseconds since the epoch)."""
+        ...
+
+    def key(self) -> bytes | None:
+        """Record key, not decoded."""
+        ...
+
+    def value(self) -> bytes | None:
+        """Record value, not decoded; None is a tombstone."""
+        ...
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """Headers in the order of the producer; a name may repeat, the last one counts."""
+        ...
+
+
+def instant(record: Record) -> datetime | None:
+    """The record's timestamp in UTC; None where there is none that a calendar can say."""
+    kind, milliseconds = record.timestamp()
+    if kind == NO_TIMESTAMP:
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def key_text(record: Record) -> str | None:
+    """The record's key as text. Raises EvalError where it is not UTF-8."""
+    return _decoded(record.key(), "meta.key")
+
+
+def header(record: Record, name: str, what: str) -> str | None:
+    """A header as text. Raises EvalError where it is missing or not UTF-8."""
+    found: bytes | str | None = ""
+    for candidate, content in record.headers() or ():
+        if candidate == name:
+            found = content
+    if isinstance(found, str):
+        raise EvalError(f"{what} is missing")
+    return _decoded(found, what)
+
+
+def headers(record: Record) -> dict[str, str | None]:
+    """All headers as text. Raises EvalError where one is not UTF-8."""
+    return {name: _decoded(content, f"meta.headers.{name}") for name, content in record.headers() or ()}
+
+
+def _decoded(content: bytes | None, what: str) -> str | None:
+    if content is None:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise EvalError(f"{what} is not UTF-8 text") from None
