@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,14 +68,25 @@ def _build(paths: Paths, root: Path, wanted: dict[str, str]) -> None:
     log = paths.log("images")
     _base(paths, log)
     wheel = _project_wheel(paths, root, log)
-    for part, name in wanted.items():
-        context = _context(paths, root, part, log)
-        shutil.rmtree(context / "build" / "dist", ignore_errors=True)
-        shutil.copytree(wheel, context / "build" / "dist")
-        recipe = ("-f", root / part / "Dockerfile", "--build-arg", f"BASE={images_base.BASE}")
-        offline = ("--network", "none", "--pull-never", "--layers")
-        images_base.buildah(paths, "bud", *offline, *recipe, "-t", name, ".", log=log, cwd=context)
-    _import(paths, list(wanted.values()), log)
+    # Both at once: each mostly waits for copies.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda part: _build_one(paths, root, part, wanted[part], wheel), wanted))
+
+
+def _build_one(paths: Paths, root: Path, part: str, name: str, wheel: Path) -> None:
+    log = paths.log(f"image-{part}")
+    context = _context(paths, root, part, log)
+    shutil.rmtree(context / "build" / "dist", ignore_errors=True)
+    shutil.copytree(wheel, context / "build" / "dist")
+    recipe = ("-f", root / part / "Dockerfile", "--build-arg", f"BASE={images_base.BASE}")
+    offline = ("--network", "none", "--pull-never", "--layers")
+    images_base.buildah(paths, "bud", *offline, *recipe, "-t", name, ".", log=log, cwd=context)
+    file = paths.make("tmp") / f"{part}.tar"
+    file.unlink(missing_ok=True)
+    # This form of archive, unlike OCI's, is not compressed, which would take longer than all else.
+    images_base.buildah(paths, "push", name, f"docker-archive:{file}:{name}", log=log)
+    node.ctr(paths, "images", "import", file, log=log)
+    file.unlink()
 
 
 def _base(paths: Paths, log: Path) -> None:
@@ -111,12 +123,3 @@ def _project_wheel(paths: Paths, root: Path, log: Path) -> Path:
     shell.run(build, cwd=root, log=log)
     (folder / ".gitignore").unlink(missing_ok=True)
     return folder
-
-
-def _import(paths: Paths, names: list[str], log: Path) -> None:
-    file = paths.make("tmp") / "image.tar"
-    for name in names:
-        file.unlink(missing_ok=True)
-        images_base.buildah(paths, "push", "--disable-compression", name, f"oci-archive:{file}:{name}", log=log)
-        node.ctr(paths, "images", "import", file, log=log)
-    file.unlink()
