@@ -1,0 +1,1 @@
+"""Stores: the targets that read models live in, one package per kind."""

@@ -1,0 +1,1 @@
+"""Numbered changes of the registry's schema, applied in order, each once."""
