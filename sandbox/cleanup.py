@@ -22,7 +22,7 @@ def down(processes: list[Process], paths: Paths, report: Report) -> None:
         # The API server needs etcd to end in order.
         _stop(process for process in processes if process.name != "etcd")
         _stop(process for process in processes if process.name == "etcd")
-        _kill(procfs.marked(f"{MARK}={paths.state}"))
+        kill(procfs.marked(f"{MARK}={paths.state}"))
         shutil.rmtree(paths.state / "run", ignore_errors=True)
     with report.step("machine", "removing pods, mounts, network and rules", "as before"):
         pods(paths)
@@ -37,8 +37,8 @@ def down(processes: list[Process], paths: Paths, report: Report) -> None:
 
 def pods(paths: Paths) -> None:
     """What a node leaves that did not end in order; containerd and kubelet must have ended."""
-    _kill(cgroups.processes())
-    _kill(_shims(paths))
+    kill(cgroups.processes())
+    kill(_shims(paths))
     state = node.home(paths) / "state"
     for address in state.glob("io.containerd.runtime.v2.task/*/*/address"):
         Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
@@ -78,7 +78,7 @@ def _stop(processes: Iterable[Process]) -> None:
         list(pool.map(Process.stop, processes))
 
 
-def _kill(found: Iterable[int]) -> None:
+def kill(found: Iterable[int]) -> None:
     """SIGKILL and wait until they are gone."""
     pids = list(found)
     for pid in pids:
