@@ -1,6 +1,7 @@
 """A shop of its own for a test: topic, database, namespace, Secrets and one Projection, independent of all others."""
 
 import subprocess
+import urllib.request
 import uuid
 from collections.abc import Collection, Mapping
 from copy import deepcopy
@@ -133,6 +134,17 @@ class Shop:
         ]
         return sorted(pods, key=lambda pod: (not is_ready(pod), pod["metadata"]["name"]))
 
+    def ready_pods(self) -> list[str]:
+        """Names of the projector pods that are ready."""
+        return [pod["metadata"]["name"] for pod in self.pods() if is_ready(pod)]
+
+    def metrics(self, pod: str) -> list[str]:
+        """Lines of /metrics of a pod."""
+        address = self.cluster.get("pod", pod, self.namespace)["status"]["podIP"]
+        with urllib.request.urlopen(f"http://{address}:8080/metrics", timeout=5) as answer:
+            text: str = answer.read().decode()
+        return text.splitlines()
+
     def pids(self, pod: str) -> list[int]:
         """Process ids of a pod's containers on this machine."""
         return list(self.cluster.sandbox.containers(pod))
@@ -185,7 +197,3 @@ class Shop:
             return all(positions.get(number, -1) >= end for number, end in ends.items())
 
         wait.until(f"checkpoints at {ends}", self.positions, passed, timeout)
-
-    def wait_passing(self, timeout: float = 90) -> None:
-        """Until every partition has moved past the topic's ends of this moment: all of it is being worked on."""
-        self.wait_caught_up(timeout)
