@@ -1,6 +1,8 @@
 """Static types of an expression: what can be known to be wrong before any event is seen."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from projector.expr import ast
 from projector.expr.errors import ExprError
@@ -40,7 +42,7 @@ def is_meta(node: ast.Node, field: str | None = None) -> bool:
     return isinstance(node, ast.Select) and node.field == field and is_meta(node.operand)
 
 
-_LITERAL_TYPES: dict[type, Type] = {
+LITERAL_TYPES: dict[type, Type] = {
     int: Type.INT,
     float: Type.DOUBLE,
     str: Type.STRING,
@@ -54,42 +56,24 @@ class _Checker:
         self._text = tree.text
 
     def infer(self, node: ast.Node) -> Type:
-        match node:
-            case ast.Literal(value=value):
-                return _LITERAL_TYPES[type(value)]
-            case ast.Name():
-                return self._name(node)
-            case ast.Select():
-                return self._select(node)
-            case ast.Has():
-                return self._has(node)
-            case ast.Index():
-                return self._index(node)
-            case _:
-                return self._operator(node)
+        return _RULES[type(node)](self, node)
 
-    def _operator(self, node: ast.Node) -> Type:
-        match node:
-            case ast.Arithmetic():
-                return self._arithmetic(node)
-            case ast.Compare():
-                return self._compare(node)
-            case ast.In():
-                return self._in(node)
-            case ast.Negate(operand=operand):
-                return self._need(operand, NUMBERS, "`-` takes int or double")
-            case ast.Ternary():
-                return self._ternary(node)
-            case ast.Call():
-                return self._call(node)
-            case ast.ListOf(items=items):
-                for item in items:
-                    self.infer(item)
-                return Type.LIST
-            case _:
-                for operand in ast.children(node):
-                    self._need(operand, frozenset({Type.BOOL}), f"`{_logic_sign(node)}` takes bool")
-                return Type.BOOL
+    def literal(self, node: ast.Literal) -> Type:
+        return LITERAL_TYPES[type(node.value)]
+
+    def list_of(self, node: ast.ListOf) -> Type:
+        for item in node.items:
+            self.infer(item)
+        return Type.LIST
+
+    def negate(self, node: ast.Negate) -> Type:
+        return self._need(node.operand, NUMBERS, "`-` takes int or double")
+
+    def logic(self, node: ast.Logic | ast.Not) -> Type:
+        sign = node.op if isinstance(node, ast.Logic) else "!"
+        for operand in ast.children(node):
+            self._need(operand, frozenset({Type.BOOL}), f"`{sign}` takes bool")
+        return Type.BOOL
 
     def _need(self, node: ast.Node, accepts: frozenset[Type], wanted: str) -> Type:
         found = self.infer(node)
@@ -97,7 +81,7 @@ class _Checker:
             raise ExprError(f"`{self._text(node)}` is {found}; {wanted}", node.position)
         return found
 
-    def _name(self, node: ast.Name) -> Type:
+    def name(self, node: ast.Name) -> Type:
         if node.name == "event":
             return Type.MAP
         if node.name == "meta":
@@ -105,7 +89,7 @@ class _Checker:
         hint = near(node.name, VARIABLES) or f"; a field of the event is written `event.{node.name}`"
         raise ExprError(f"`{node.name}` is not known{hint}", node.position)
 
-    def _select(self, node: ast.Select) -> Type:
+    def select(self, node: ast.Select) -> Type:
         if is_meta(node.operand):
             if node.field not in META:
                 hint = near(node.field, META)
@@ -119,13 +103,13 @@ class _Checker:
         if found not in (Type.MAP, Type.DYN):
             raise ExprError(f"`{self._text(node)}` is {found}, which has no fields", node.position)
 
-    def _has(self, node: ast.Has) -> Type:
+    def has(self, node: ast.Has) -> Type:
         if is_meta(node.operand):
             raise ExprError("has() asks for a field of event or of meta.headers", node.position)
         self._object(node.operand)
         return Type.BOOL
 
-    def _index(self, node: ast.Index) -> Type:
+    def index(self, node: ast.Index) -> Type:
         operand = self.infer(node.operand)
         accepts = _INDEX_TYPES.get(operand)
         if accepts is None:
@@ -133,7 +117,7 @@ class _Checker:
         self._need(node.index, accepts, f"an index into {operand} is {listing(accepts)}")
         return Type.STRING if is_meta(node.operand, "headers") else Type.DYN
 
-    def _arithmetic(self, node: ast.Arithmetic) -> Type:
+    def arithmetic(self, node: ast.Arithmetic) -> Type:
         accepts = _ARITHMETIC_TYPES[node.op]
         wanted = f"`{node.op}` takes {listing(accepts)}"
         left, right = self._need(node.left, accepts, wanted), self._need(node.right, accepts, wanted)
@@ -144,7 +128,7 @@ class _Checker:
         hint = ": convert with int() or double()" if {left, right} == NUMBERS else ""
         raise ExprError(f"`{self._text(node)}` mixes {left} and {right}{hint}", node.position)
 
-    def _compare(self, node: ast.Compare) -> Type:
+    def compare(self, node: ast.Compare) -> Type:
         left, right = self.infer(node.left), self.infer(node.right)
         if node.op not in ("==", "!="):
             for operand in (node.left, node.right):
@@ -155,21 +139,21 @@ class _Checker:
             raise ExprError(f"`{self._text(node)}` compares {left} with {right}", node.position)
         return Type.BOOL
 
-    def _in(self, node: ast.In) -> Type:
+    def contained(self, node: ast.In) -> Type:
         left = self.infer(node.left)
         right = self._need(node.right, frozenset({Type.LIST, Type.MAP}), "`in` looks into a list or an object")
         if right is Type.MAP and left not in (Type.STRING, Type.DYN):
             raise ExprError(f"`{self._text(node.left)}` is {left}; names in an object are text", node.left.position)
         return Type.BOOL
 
-    def _ternary(self, node: ast.Ternary) -> Type:
+    def ternary(self, node: ast.Ternary) -> Type:
         self._need(node.condition, CONDITION.accepts, CONDITION.wanted)
         then, otherwise = self.infer(node.then), self.infer(node.otherwise)
         if then is otherwise or otherwise is Type.NULL:
             return then
         return otherwise if then is Type.NULL else Type.DYN
 
-    def _call(self, node: ast.Call) -> Type:
+    def call(self, node: ast.Call) -> Type:
         function = FUNCTIONS.get(node.function)
         if function is None:
             raise ExprError(f"function `{node.function}` is not served{near(node.function, FUNCTIONS)}", node.position)
@@ -201,9 +185,23 @@ _ARITHMETIC_TYPES: dict[str, frozenset[Type]] = {
 }
 
 
-def _logic_sign(node: ast.Node) -> str:
-    return node.op if isinstance(node, ast.Logic) else "!"
-
-
 def _comparable(left: Type, right: Type) -> bool:
     return left is right or Type.DYN in (left, right) or {left, right} <= NUMBERS
+
+
+_RULES: dict[type[ast.Node], Callable[[_Checker, Any], Type]] = {
+    ast.Literal: _Checker.literal,
+    ast.Name: _Checker.name,
+    ast.Select: _Checker.select,
+    ast.Has: _Checker.has,
+    ast.Index: _Checker.index,
+    ast.ListOf: _Checker.list_of,
+    ast.Not: _Checker.logic,
+    ast.Logic: _Checker.logic,
+    ast.Negate: _Checker.negate,
+    ast.Arithmetic: _Checker.arithmetic,
+    ast.Compare: _Checker.compare,
+    ast.In: _Checker.contained,
+    ast.Ternary: _Checker.ternary,
+    ast.Call: _Checker.call,
+}

@@ -3,11 +3,12 @@
 The fragments are total: whatever the event holds, they give the value that the language says, or raise EvalError.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from projector.expr import ast, convert, runtime
-from projector.expr.check import is_meta
+from projector.expr.check import LITERAL_TYPES, is_meta
 from projector.expr.literals import INT64_MAX, INT64_MIN
 from projector.expr.types import NUMBERS, Type
 
@@ -123,11 +124,11 @@ def condition(tree: ast.Ast, scope: Scope) -> str:
 
 
 def event_field(node: ast.Node) -> str | None:
-    """The field's name where a node is `event.name` or `event["name"]`."""
+    """The field's name where a node is `event.name` or `event["name"]`, and JSON writes the name as it is."""
     match node:
         case ast.Select(operand=ast.Name(name="event"), field=name):
             return name
-        case ast.Index(operand=ast.Name(name="event"), index=ast.Literal(value=str(name))):
+        case ast.Index(operand=ast.Name(name="event"), index=ast.Literal(value=str(name))) if name.isidentifier():
             return name
         case _:
             return None
@@ -139,43 +140,19 @@ class _Generator:
         self._scope = scope
 
     def of(self, node: ast.Node) -> Fragment:
-        match node:
-            case ast.Literal(value=value):
-                return self._literal(value)
-            case ast.Name():
-                return self._scope.event()
-            case ast.Select() | ast.Index():
-                return self._access(node)
-            case ast.Has():
-                return self._has(node)
-            case ast.ListOf(items=items):
-                values = [self.of(item) for item in items]
-                text = ", ".join(value.text for value in values)
-                return Fragment(f"[{text}]", Type.LIST, any(value.fails for value in values))
-            case ast.Call():
-                return self._call(node)
-            case _:
-                return self._operator(node)
+        return _SOURCES[type(node)](self, node)
 
-    def _operator(self, node: ast.Node) -> Fragment:
-        match node:
-            case ast.Arithmetic():
-                return self._arithmetic(node)
-            case ast.Negate():
-                return self._negate(node)
-            case ast.Compare():
-                return self._compare(node)
-            case ast.In():
-                return self._in(node)
-            case ast.Logic():
-                return self._logic(node)
-            case ast.Not(operand=operand):
-                value = self.of(operand)
-                return Fragment(f"(not {self.as_bool(operand, value)})", Type.BOOL, _may_fail_as_bool(value))
-            case ast.Ternary():
-                return self._ternary(node)
-            case _:
-                raise TypeError(f"no source for {type(node).__name__}")
+    def name(self, _node: ast.Name) -> Fragment:
+        return self._scope.event()
+
+    def list_of(self, node: ast.ListOf) -> Fragment:
+        values = [self.of(item) for item in node.items]
+        text = ", ".join(value.text for value in values)
+        return Fragment(f"[{text}]", Type.LIST, any(value.fails for value in values))
+
+    def negation(self, node: ast.Not) -> Fragment:
+        value = self.of(node.operand)
+        return Fragment(f"(not {self.as_bool(node.operand, value)})", Type.BOOL, _may_fail_as_bool(value))
 
     def as_bool(self, node: ast.Node, value: Fragment) -> str:
         return value.text if value.type is Type.BOOL else f"truth({value.text}, {self._what(node)})"
@@ -187,12 +164,12 @@ class _Generator:
         text = self._tree.text
         return self._scope.constant(runtime.Operands(text(left), text(right), text(whole)))
 
-    def _literal(self, value: ast.Constant) -> Fragment:
-        kinds = {int: Type.INT, float: Type.DOUBLE, str: Type.STRING, bool: Type.BOOL, type(None): Type.NULL}
+    def literal(self, node: ast.Literal) -> Fragment:
+        value = node.value
         text = f"({value!r})" if isinstance(value, int | float) else ascii(value)
-        return Fragment(text, kinds[type(value)], fails=False)
+        return Fragment(text, LITERAL_TYPES[type(value)], fails=False)
 
-    def _access(self, node: ast.Select | ast.Index) -> Fragment:
+    def access(self, node: ast.Select | ast.Index) -> Fragment:
         if (name := event_field(node)) is not None:
             return self._scope.field(name)
         if isinstance(node, ast.Select) and is_meta(node.operand):
@@ -206,18 +183,18 @@ class _Generator:
         names = self._names(node.operand, node.index, node)
         return Fragment(f"index({operand.text}, {self.of(node.index).text}, {names})")
 
-    def _has(self, node: ast.Has) -> Fragment:
+    def has(self, node: ast.Has) -> Fragment:
         if isinstance(node.operand, ast.Name):
             return Fragment(self._scope.has_field(node.field), Type.BOOL, fails=False)
         operand = self.of(node.operand)
         return Fragment(f"has({operand.text}, {node.field!r}, {self._what(node.operand)})", Type.BOOL)
 
-    def _arithmetic(self, node: ast.Arithmetic) -> Fragment:
+    def arithmetic(self, node: ast.Arithmetic) -> Fragment:
         left, right = self.of(node.left), self.of(node.right)
         sure = left.type if left.type is right.type else None
         if sure is Type.INT and node.op in "+-*":
             return self._int64(f"{left.text} {node.op} {right.text}", node)
-        if sure is Type.DOUBLE and node.op in "+-*" or sure is Type.STRING:
+        if sure is Type.STRING or (sure is Type.DOUBLE and node.op in "+-*"):
             return Fragment(f"({left.text} {node.op} {right.text})", sure, left.fails or right.fails)
         names = self._names(node.left, node.right, node)
         known = Type.INT if node.op == "%" else _first_known(left.type, right.type)
@@ -228,7 +205,7 @@ class _Generator:
         checked = f"({local} if {INT64_MIN} <= ({local} := {text}) <= {INT64_MAX} else overflow({self._what(node)}))"
         return Fragment(checked, Type.INT)
 
-    def _negate(self, node: ast.Negate) -> Fragment:
+    def negate(self, node: ast.Negate) -> Fragment:
         value = self.of(node.operand)
         if value.type is Type.INT:
             return self._int64(f"-{value.text}", node)
@@ -236,7 +213,7 @@ class _Generator:
             return Fragment(f"(-{value.text})", Type.DOUBLE, value.fails)
         return Fragment(f"negate({value.text}, {self._names(node.operand, node.operand, node)})")
 
-    def _compare(self, node: ast.Compare) -> Fragment:
+    def compare(self, node: ast.Compare) -> Fragment:
         left, right = self.of(node.left), self.of(node.right)
         fails = left.fails or right.fails
         if Type.NULL in (left.type, right.type) and node.op in ("==", "!="):
@@ -249,14 +226,14 @@ class _Generator:
         names = self._names(node.left, node.right, node)
         return Fragment(f"compare({node.op!r}, {left.text}, {right.text}, {names})", Type.BOOL)
 
-    def _in(self, node: ast.In) -> Fragment:
+    def contained(self, node: ast.In) -> Fragment:
         left, right = self.of(node.left), self.of(node.right)
         if left.type is Type.STRING and _all_text(node.right):
             return Fragment(f"({left.text} in {{{right.text[1:-1]}}})", Type.BOOL, left.fails)
         names = self._names(node.left, node.right, node)
         return Fragment(f"within({left.text}, {right.text}, {names})", Type.BOOL)
 
-    def _logic(self, node: ast.Logic) -> Fragment:
+    def logic(self, node: ast.Logic) -> Fragment:
         left, right = self.of(node.left), self.of(node.right)
         if not _may_fail_as_bool(left):
             word = "and" if node.op == "&&" else "or"
@@ -266,13 +243,13 @@ class _Generator:
         function = "both" if node.op == "&&" else "either"
         return Fragment(f"{function}(lambda: {left.text}, lambda: {right.text}, {names})", Type.BOOL)
 
-    def _ternary(self, node: ast.Ternary) -> Fragment:
+    def ternary(self, node: ast.Ternary) -> Fragment:
         condition, then, otherwise = self.of(node.condition), self.of(node.then), self.of(node.otherwise)
         text = f"({then.text} if {self.as_bool(node.condition, condition)} else {otherwise.text})"
         known = then.type if then.type is otherwise.type else Type.DYN
         return Fragment(text, known, _may_fail_as_bool(condition) or then.fails or otherwise.fails)
 
-    def _call(self, node: ast.Call) -> Fragment:
+    def call(self, node: ast.Call) -> Fragment:
         name, result = _FUNCTIONS[node.function]
         arguments = ", ".join(self.of(argument).text for argument in node.args)
         what = self._what(node.args[0]) if len(node.args) == 1 else self._names(node.args[0], node.args[1], node)
@@ -304,3 +281,21 @@ def _all_text(node: ast.Node) -> bool:
     return isinstance(node, ast.ListOf) and all(
         isinstance(item, ast.Literal) and isinstance(item.value, str) for item in node.items
     )
+
+
+_SOURCES: dict[type[ast.Node], Callable[[_Generator, Any], Fragment]] = {
+    ast.Literal: _Generator.literal,
+    ast.Name: _Generator.name,
+    ast.Select: _Generator.access,
+    ast.Index: _Generator.access,
+    ast.Has: _Generator.has,
+    ast.ListOf: _Generator.list_of,
+    ast.Not: _Generator.negation,
+    ast.Negate: _Generator.negate,
+    ast.Arithmetic: _Generator.arithmetic,
+    ast.Compare: _Generator.compare,
+    ast.In: _Generator.contained,
+    ast.Logic: _Generator.logic,
+    ast.Ternary: _Generator.ternary,
+    ast.Call: _Generator.call,
+}

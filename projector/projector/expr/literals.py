@@ -59,6 +59,9 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def _character(code: int, escape: str) -> str:
-    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-        raise ValueError(f"escape {escape} is not a character")
-    return chr(code)
+    try:
+        character = chr(code)
+        character.encode()
+    except (ValueError, OverflowError):
+        raise ValueError(f"escape {escape} is not a character") from None
+    return character

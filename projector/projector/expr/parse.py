@@ -1,4 +1,4 @@
-"""Text to syntax tree. The grammar is a CEL parser's; only what is served becomes a tree, the rest is refused by name."""
+"""Text to syntax tree. The grammar is a CEL parser's; what is not served is refused by its name and position."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def parse(text: str) -> ast.Ast:
 
 def _syntax_error(text: str, error: CELParseError) -> ExprError:
     found = error.__context__
-    if isinstance(found, UnexpectedToken) and found.token.type == "$END":  # noqa: S105 - a token of a grammar
+    if isinstance(found, UnexpectedToken) and found.token.type == "$END":
         return ExprError("the expression ends too early", len(text) + 1)
     position = _offset(text, error.line or 1, error.column or 1) + 1
     if isinstance(found, UnexpectedToken):

@@ -203,7 +203,7 @@ def _logic(left: Callable[[], Any], right: Callable[[], Any], names: Operands, d
     return truth(right(), names.right)
 
 
-def _or_none(value: Callable[[], Any]) -> Any:
+def _or_none(value: Callable[[], Any]) -> object:
     try:
         return value()
     except EvalError:
@@ -230,7 +230,7 @@ def compare(op: str, left: Any, right: Any, names: Operands) -> bool:
     """`left op right` for an order; ints and doubles compare by value."""
     kind, other = type(left), type(right)
     if (kind is other and kind in _ORDERED) or (kind in _NUMBERS and other in _NUMBERS):
-        return _ORDER[op](left, right)
+        return bool(_ORDER[op](left, right))
     for value, what in ((left, names.left), (right, names.right)):
         if type(value) not in _ORDERED:
             raise wrong(value, what, "int, double, text, bool or timestamp")

@@ -111,6 +111,4 @@ def accumulate(kind: Kind, before: Any, value: Any) -> Any:
         return value
     if kind is ADD:
         return EXACT.add(before, value) if type(before) is Decimal else before + value
-    if kind is MIN:
-        return value if value < before else before
-    return value if value > before else before
+    return min(before, value) if kind is MIN else max(before, value)

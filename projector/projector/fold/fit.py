@@ -33,7 +33,7 @@ def utc(value: datetime | None, what: str) -> datetime | None:
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        return parsed(parse_timestamp, value.isoformat(), what)
+        raise EvalError(f"{what} is beyond the years 1 to 9999") from None
 
 
 def parsed(parse: Callable[[str], Any], text: str, what: str) -> Any:

@@ -146,17 +146,12 @@ def _fits(value: Fragment, column_type: str, typed: bool) -> bool:
         return True
     if value.nullable:
         return False
-    match column_type:
-        case "bigint":
-            return value.type is Type.INT
-        case "boolean":
-            return value.type is Type.BOOL
-        case "text":
-            return value.type is Type.STRING and typed and "\\x00" not in value.text
-        case "timestamptz":
-            return value.type is Type.TIMESTAMP
-        case _:
-            return False
+    if column_type == "text":
+        return value.type is Type.STRING and typed and "\\x00" not in value.text
+    return value.type is _SAME.get(column_type)
+
+
+_SAME = {"bigint": Type.INT, "boolean": Type.BOOL, "timestamptz": Type.TIMESTAMP}
 
 
 def _never_null(value: Fragment) -> bool:

@@ -67,7 +67,9 @@ def plan(definition: Definition) -> Plan:
     rules = tuple(planner.rule(index, rule, definition.key) for index, rule in enumerate(definition.rules))
     if planner.problems:
         raise InvalidSpec(tuple(planner.problems))
-    defaults: Row = {column.name: default_value(column) for column in definition.columns if column.name not in definition.key}
+    defaults: Row = {
+        column.name: default_value(column) for column in definition.columns if column.name not in definition.key
+    }
     accumulating = {change.column for rule in rules for change in rule.changes if change.operation != "set"}
     accumulated: Row = {name: value for name, value in defaults.items() if name in accumulating and value is not None}
     return Plan(definition, rules, defaults, accumulated)

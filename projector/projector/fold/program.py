@@ -37,10 +37,9 @@ class Program:
         self.definition = definition
         self.event_types = frozenset(handlers)
         self._type_of = type_of
-        self._handlers: dict[str | bytes | None, Handler] = {
-            **handlers,
-            **{name.encode(): handler for name, handler in handlers.items()},
-        }
+        self._handlers: dict[str | bytes | None, Handler] = {}
+        for name, handler in handlers.items():
+            self._handlers[name] = self._handlers[name.encode()] = handler
 
     def fold(self, records: Iterable[Record], into: Folded) -> None:
         """Fold records of one partition, in order, onto `into`.
@@ -48,6 +47,7 @@ class Program:
         Raises BadEvent at the first record that cannot be applied; everything before it is in `into`.
         """
         type_of, handlers, deltas = self._type_of, self._handlers, into.deltas
+        record: Record | None = None
         last: Record | None = None
         applied = 0
         try:
@@ -70,6 +70,7 @@ class Program:
                     applied += 1
                 last = record
         except EvalError as error:
+            assert record is not None  # noqa: S101 - only records raise
             raise BadEvent(record.offset(), f"{error}{self._site(error)}") from None
         finally:
             into.events += applied

@@ -1,7 +1,7 @@
 """Checks of a spec that need more than one field, or that count bytes. They report all problems together."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from projector.spec.models import Column, PostgresqlTarget, ProjectionSpec, Rule
@@ -113,7 +113,7 @@ def _shape(path: str, rule: Rule) -> Iterator[Problem]:
         yield Problem(path, "the rule does nothing: give it set, increment, min, max or delete")
 
 
-def _columns(path: str, rule: Rule, types: dict[str, str], key: tuple[str, ...]) -> Iterator[Problem]:
+def _columns(path: str, rule: Rule, types: Mapping[str, str], key: tuple[str, ...]) -> Iterator[Problem]:
     used = Counter[str]()
     for operation in _OPERATIONS:
         for name in getattr(rule, operation) or ():

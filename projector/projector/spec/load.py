@@ -54,7 +54,7 @@ def _projection(path: Path) -> dict[Any, Any]:
 
 def _documents(path: Path) -> list[Any]:
     try:
-        return list(yaml.load_all(path.read_text(encoding="utf-8"), _UniqueKeys))  # noqa: S506 - a SafeLoader
+        return list(yaml.load_all(path.read_text(encoding="utf-8"), _UniqueKeys))
     except OSError as error:
         raise InvalidSpec((Problem(str(path), f"cannot be read: {error.strerror}"),)) from None
     except UnicodeDecodeError:

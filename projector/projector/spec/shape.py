@@ -23,11 +23,8 @@ def _problem(details: ErrorDetails) -> Problem:
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    parts = ["spec"]
-    for step in loc:
-        if step != "[key]":
-            parts.append(f"[{step}]" if isinstance(step, int) else f".{step}")
-    return "".join(parts)
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc if step != "[key]")
+    return "spec" + "".join(steps)
 
 
 def _message(details: ErrorDetails) -> str:
