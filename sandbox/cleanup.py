@@ -66,8 +66,11 @@ def _shims(paths: Paths) -> list[int]:
 
 
 def _remove_folders(absent_before: list[str]) -> None:
-    """Folders that were not there before and hold no file now."""
+    """Folders that were not there before, unless they hold files that are not of the sandbox."""
     for name in absent_before:
+        for pattern in network.FOLDERS[name]:
+            for file in Path(name).glob(pattern):
+                file.unlink()
         for folder, _, _ in os.walk(name, topdown=False):
             with suppress(OSError):
                 Path(folder).rmdir()

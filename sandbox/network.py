@@ -23,8 +23,16 @@ SETTINGS = (
     "kernel/keys/root_maxbytes",
 )
 
-#: Folders that Kubernetes makes in places that can not be configured.
-FOLDERS = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/run/containerd", "/etc/cni", "/opt/cni")
+#: Folders that Kubernetes, containerd and buildah make in places that can not be configured, and the files that they
+#: leave in them.
+FOLDERS: dict[str, tuple[str, ...]] = {
+    "/var/lib/kubelet": ("device-plugins/*",),
+    "/var/lib/cni": ("results/cni-loopback-*",),
+    "/var/log/containers": (),
+    "/run/containerd": (),
+    "/etc/cni": ("net.d/cni.lock",),
+    "/opt/cni": (),
+}
 
 #: A fixed address: else the bridge's changes with each pod, and neighbours remember the old one.
 _MAC = "0a:58:0a:f4:00:01"

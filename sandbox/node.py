@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from . import https, images_base, pki, procfs, shell, versions
 from .controlplane import OK, KubernetesService
@@ -190,9 +192,18 @@ class Kubelet(KubernetesService):
         if https.status(versions.PORT_KUBELET_HEALTH, "/healthz", tls=False) != OK:
             return False
         code, node = https.api(pki.folder(self.paths), f"/api/v1/nodes/{versions.NODE}")
-        conditions = node["status"].get("conditions", []) if code == OK else []
-        ready = [one for one in conditions if one["type"] == "Ready" and one["status"] == "True"]
-        return bool(ready) and not node["spec"].get("taints")
+        # The configuration is written at each start: what the node said before that start does not count.
+        started = int((self.home / "config.json").stat().st_mtime)
+        return code == OK and is_ready(node, started)
+
+
+def is_ready(node: dict[str, Any], since: int) -> bool:
+    """Whether a Node is schedulable and has said so since a moment (seconds of the epoch)."""
+    conditions = {condition["type"]: condition for condition in node["status"].get("conditions", [])}
+    ready = conditions.get("Ready")
+    if ready is None or ready["status"] != "True" or node["spec"].get("taints"):
+        return False
+    return datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp() >= since
 
 
 class Proxy(KubernetesService):

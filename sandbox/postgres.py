@@ -82,9 +82,10 @@ class Postgres(Service):
         write_atomic(self._home / "pg_hba.conf", _HBA)
         if not self._data.exists():
             self._initialise()
-        # Nobody works in the data folder any more (see leftovers), so this is stale;
-        # its pid may meanwhile belong to another process of the same user.
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        # Nobody works in the data folder any more (see leftovers), so these are stale; to PostgreSQL a zombie, or
+        # another process that has the old pid by now, would still be a running server.
+        for stale in (self._data / "postmaster.pid", *self._home.glob(".s.PGSQL.*")):
+            stale.unlink(missing_ok=True)
 
     def _initialise(self) -> None:
         log = self.paths.log("postgres-init")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import SandboxError, apt, cleanup, errors, graph, images, kafka, mounts, network, procfs, toolchain
+from sandbox import SandboxError, apt, cleanup, errors, graph, images, kafka, mounts, network, node, procfs, toolchain
 from sandbox.paths import Paths, building
 from sandbox.process import Launch, Process, Record, Service
 
@@ -183,6 +183,16 @@ def test_versions_are_read() -> None:
     assert kafka.parse_java_version("openjdk 17.0.15 2025-04-15\nOpenJDK Runtime") == 17
     assert kafka.parse_brokers(b"\0\0\0\1\0\0\0\0\0\0\0\1rest") == 1
     assert procfs.parse_stat("7 (a) b) S " + " ".join(str(n) for n in range(4, 30))) == ("S", 22)
+
+
+def test_what_a_node_said_before_its_start_does_not_count() -> None:
+    ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:10Z"}
+    said = {"spec": {}, "status": {"conditions": [ready]}}
+    at = 1_767_225_610
+    assert node.is_ready(said, at)
+    assert not node.is_ready(said, at + 1)
+    assert not node.is_ready({"spec": {"taints": [{}]}, "status": said["status"]}, at)
+    assert not node.is_ready({"spec": {}, "status": {}}, at)
 
 
 def test_the_tag_changes_with_the_sources(tmp_path: Path) -> None:
