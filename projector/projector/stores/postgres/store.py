@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import structlog
-from psycopg import Connection, errors, sql
+from psycopg import Connection, Cursor, errors, sql
 
 from projector.fold.delta import Deltas
 from projector.ports import Fenced, Move, Partition, StoreUnavailable, Stuck
@@ -156,7 +156,7 @@ class PostgresStore:
     def _transaction(
         self, connection: Connection, moves: Sequence[Move], merges: Sequence[tuple[sql.Composed, list[str] | None]]
     ) -> None:
-        with connection.pipeline(), connection.cursor() as cursor:
+        with _pipeline(connection) as cursor:
             cursor.execute("BEGIN")
             cursor.execute(_MOVE, (self._build, self._epoch, *_columns(moves)), prepare=True)
             for statement, values in merges:
@@ -213,6 +213,22 @@ class PostgresStore:
             self.close()
         if connection.closed:
             self._connection = None
+
+
+@contextmanager
+def _pipeline(connection: Connection) -> Iterator[Cursor]:
+    """Send what is executed in one go; raises the first error, without the driver's warning of those that follow it."""
+    first: psycopg.Error | None = None
+    try:
+        with connection.pipeline(), connection.cursor() as cursor:
+            try:
+                yield cursor
+            except psycopg.Error as error:
+                first = error
+    except psycopg.Error as error:
+        raise first or error from None
+    if first is not None:
+        raise first
 
 
 def _columns(moves: Sequence[Move]) -> tuple[list[object], ...]:
