@@ -1,6 +1,10 @@
 """A shop of its own for a test: topic, database, namespace, Secrets and one Projection, independent of all others."""
 
+import os
+import re
+import shlex
 import subprocess
+import sys
 import urllib.request
 import uuid
 from collections.abc import Collection, Mapping
@@ -16,7 +20,7 @@ from psycopg import sql
 from examples.shop import generator, verify
 from examples.shop.events import events
 from tests.support import wait
-from tests.support.cluster import ROOT, Cluster, Json, is_ready
+from tests.support.cluster import ROOT, Cluster, CommandFailed, Json, is_ready
 
 NAME = "order-summaries"
 TABLE = "public.order_summaries"
@@ -50,7 +54,7 @@ class Shop:
         """The test's database, as superuser from this machine."""
         return self._in_database(self.cluster.sandbox.endpoints.postgres_uri)
 
-    def worker_uri(self, role: str, password: str | None = None) -> str:
+    def pod_uri(self, role: str, password: str | None = None) -> str:
         """The database from a pod, as `admin` or `worker`."""
         place = self._in_database(self.cluster.sandbox.endpoints.postgres_uri_pods).split("@")[1]
         return f"postgresql://read_db_{role}:{password or PASSWORDS[role]}@{place}"
@@ -70,8 +74,8 @@ class Shop:
             ["psql", self.uri, "--quiet", "--set=ON_ERROR_STOP=1", *variables, *roles], check=True, capture_output=True
         )
         self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
-        self.secret("read-db", self.worker_uri("worker"))
-        self.secret("read-db-admin", self.worker_uri("admin"))
+        self.secret("read-db", self.pod_uri("worker"))
+        self.secret("read-db-admin", self.pod_uri("admin"))
 
     def close(self) -> None:
         """Remove everything."""
@@ -81,10 +85,26 @@ class Shop:
             connection.execute(drop)
         AdminClient({"bootstrap.servers": self.kafka}).delete_topics([self.topic])[self.topic].exception(timeout=30)
 
-    def secret(self, name: str, uri: str) -> None:
+    def secret(self, name: str, uri: str, key: str = "uri") -> None:
         """Create or change a Secret that holds a URI."""
         meta = {"name": name, "namespace": self.namespace}
-        self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"uri": uri}})
+        self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {key: uri}})
+
+    def delete_secret(self, name: str) -> None:
+        """Remove a Secret."""
+        self.cluster.kubectl("delete", "secret", name, "-n", self.namespace)
+
+    def discard_as_told(self, message: str, position: verify.Position) -> None:
+        """Do what the message of the condition says, and let the fold pass over the event as well."""
+        found = re.search(r"projector (discard .*) --reason <why>", message)
+        if found is None:
+            raise AssertionError(f"the message tells no way out: {message}")
+        command = [sys.executable, "-m", "projector.cli", *shlex.split(found[1]), "--reason", "a test made it"]
+        env = {**os.environ, "PROJECTOR_TARGET_URI": self.pod_uri("admin"), "PYTHONPATH": str(ROOT / "projector")}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise CommandFailed(f"{' '.join(command)}: {done.stderr or done.stdout}")
+        self.discarded.add(position)
 
     @cached_property
     def _example(self) -> Json:
@@ -138,10 +158,31 @@ class Shop:
         """Names of the projector pods that are ready."""
         return [pod["metadata"]["name"] for pod in self.pods() if is_ready(pod)]
 
+    def address(self, pod: str) -> str:
+        """IP address of a pod."""
+        address: str = self.cluster.get("pod", pod, self.namespace)["status"]["podIP"]
+        return address
+
+    def orphan(self, pod: str) -> None:
+        """Take a pod out of its Deployment: it lives on, and nobody will stop it."""
+        labels = ("projections.dev/build-", "pod-template-hash-")
+        self.cluster.kubectl("label", "pod", pod, "-n", self.namespace, *labels)
+
+        def owners() -> list[Json]:
+            found: list[Json] = self.cluster.get("pod", pod, self.namespace)["metadata"].get("ownerReferences", [])
+            return found
+
+        wait.until("the pod belongs to nobody", owners, lambda found: not found, 30)
+
+    def exit_code(self, pod: str) -> int | None:
+        """With what the container of a pod ended last; None while it has not."""
+        status = self.cluster.get("pod", pod, self.namespace)["status"]["containerStatuses"][0]
+        ended = status["state"].get("terminated") or status["lastState"].get("terminated")
+        return None if ended is None else int(ended["exitCode"])
+
     def metrics(self, pod: str) -> list[str]:
         """Lines of /metrics of a pod."""
-        address = self.cluster.get("pod", pod, self.namespace)["status"]["podIP"]
-        with urllib.request.urlopen(f"http://{address}:8080/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.address(pod)}:8080/metrics", timeout=5) as answer:
             text: str = answer.read().decode()
         return text.splitlines()
 

@@ -1,0 +1,113 @@
+"""Processes are killed at random moments while events flow. Nothing is lost, and nothing counts twice."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from examples.shop.generator import Background
+from tests.support import wait
+from tests.support.cluster import OPERATOR_NS, Cluster
+from tests.support.faults import Faults, send_signal
+from tests.support.shop import Shop
+
+KILLS = 20
+SEED = int(os.environ.get("FAULT_SEED", "0")) or time.time_ns() % 1_000_000
+
+
+def test_projectors_are_killed_at_random_moments(shop: Shop, faults: Faults) -> None:
+    random = Random(SEED)  # noqa: S311 - repeatable on purpose
+    print(f"FAULT_SEED={SEED}")  # noqa: T201 - says how to see a failure again
+    shop.apply(scaling={"replicas": 3})
+    shop.wait_ready()
+    with shop.flow(rate=500):
+        for number in range(1, KILLS + 1):
+            pods = wait.until("a projector runs", shop.ready_pods, bool, 60)
+            # The random moment is the point: between fetch, fold, commit and rebalance.
+            time.sleep(random.uniform(0, 2))
+            send_signal(shop.pids(random.choice(pods)), signal.SIGKILL)
+            if number % 5 == 0:
+                faults.check("flow", f"SIGKILL of a projector, {number} of {KILLS}, seed {SEED}", shop)
+    faults.check("after the flow", f"{KILLS} times SIGKILL of a projector, seed {SEED}", shop, all_of_it=True)
+
+
+def _kill_operator(cluster: Cluster) -> None:
+    for pod in cluster.operator_pods():
+        send_signal(cluster.sandbox.containers(pod["metadata"]["name"], OPERATOR_NS), signal.SIGKILL)
+
+
+def _kill_postgres(cluster: Cluster) -> None:
+    process = cluster.sandbox.process("postgres")
+    process.kill()
+    process.start()
+    process.wait_ready(60)
+
+
+def _kill_kafka(cluster: Cluster) -> None:
+    process = cluster.sandbox.process("kafka")
+    process.kill()
+    process.start()
+    process.wait_ready(60)
+
+
+def _restart_postgres(cluster: Cluster) -> None:
+    process = cluster.sandbox.process("postgres")
+    process.restart()
+    process.wait_ready(60)
+
+
+def _restart_kafka(cluster: Cluster) -> None:
+    process = cluster.sandbox.process("kafka")
+    process.restart()
+    process.wait_ready(60)
+
+
+FAULTS: dict[str, Callable[[Cluster], None]] = {
+    "SIGKILL of the operator": _kill_operator,
+    "PostgreSQL restarted": _restart_postgres,
+    "SIGKILL of PostgreSQL": _kill_postgres,
+    "Kafka restarted": _restart_kafka,
+    "SIGKILL of Kafka": _kill_kafka,
+}
+
+
+@pytest.mark.timeout(900)
+def test_each_part_dies_while_builds_stand_at_different_steps(
+    cluster: Cluster, new_shop: Callable[[], Shop], faults: Faults
+) -> None:
+    """A live projection, and for each fault a new one in the midst of its first build, are hit by it together."""
+    live = new_shop()
+    live.apply(scaling={"replicas": 2})
+    live.wait_ready()
+    young: list[Shop] = []
+    with live.flow(rate=300):
+        for fault, act in FAULTS.items():
+            shop = new_shop()
+            shop.send(orders=4_000)
+            shop.apply()
+            wait.until(
+                "the first build has begun",
+                lambda s=shop: s.projection().get("status", {}).get("candidate"),  # type: ignore[misc]
+                lambda candidate: candidate is not None,
+                60,
+            )
+            young.append(shop)
+            act(cluster)
+            faults.check("live", fault, live)
+            shop.wait_ready()
+            faults.check("first build", fault, shop, all_of_it=True)
+            cluster.wait_operator()
+    faults.check("after the flow", "all of them", live, all_of_it=True)
+    for shop in young:
+        # Those hit by earlier faults live on through the later ones.
+        with_more = shop.flow(rate=2_000)
+        _some(with_more)
+        faults.check("live", "all later ones", shop, all_of_it=True)
+
+
+def _some(flow: Background) -> None:
+    with flow:
+        wait.true("some events are in", lambda: flow.feed.delivered > 500, 30)
