@@ -25,9 +25,14 @@ class NotDelivered(Exception):
     """Kafka refused an event or did not take it in time."""
 
 
+def _client(bootstrap_servers: str) -> dict[str, str | int | float | bool]:
+    # The client library tells of each retry; what fails in the end is raised.
+    return {"bootstrap.servers": bootstrap_servers, "log_level": 3}
+
+
 def create_topic(bootstrap_servers: str, topic: str, partitions: int = PARTITIONS) -> bool:
     """Create the topic; False if it was there."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient(_client(bootstrap_servers))
     wanted = NewTopic(topic, num_partitions=partitions, replication_factor=1)
     try:
         admin.create_topics([wanted])[topic].result(timeout=30)
@@ -40,7 +45,7 @@ def create_topic(bootstrap_servers: str, topic: str, partitions: int = PARTITION
 
 def ends(bootstrap_servers: str, topic: str) -> dict[int, int]:
     """End offset of each partition, as a reader of committed records sees it."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient(_client(bootstrap_servers))
     partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the client's stubs leave it out
     asked = {TopicPartition(topic, number): latest for number in partitions}
@@ -55,8 +60,9 @@ class Feed:
         self._topic = topic
         self._failed: list[str] = []
         self._delivered = 0
-        settings = {"bootstrap.servers": bootstrap_servers, "acks": "all", "enable.idempotence": True, "linger.ms": 5}
-        self._producer = Producer(settings)
+        self._producer = Producer(
+            _client(bootstrap_servers) | {"acks": "all", "enable.idempotence": True, "linger.ms": 5}
+        )
 
     @property
     def delivered(self) -> int:

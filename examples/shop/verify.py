@@ -39,6 +39,7 @@ def read(bootstrap_servers: str, topic: str, until: Mapping[int, int] | None = N
     settings = {
         "bootstrap.servers": bootstrap_servers,
         "group.id": "verify",
+        "log_level": 3,
         "enable.auto.commit": False,
         "isolation.level": "read_committed",
         "enable.partition.eof": True,

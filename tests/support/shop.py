@@ -83,7 +83,9 @@ class Shop:
         with psycopg.connect(self.cluster.sandbox.endpoints.postgres_uri, autocommit=True) as connection:
             drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.database))
             connection.execute(drop)
-        AdminClient({"bootstrap.servers": self.kafka}).delete_topics([self.topic])[self.topic].exception(timeout=30)
+        AdminClient({"bootstrap.servers": self.kafka, "log_level": 3}).delete_topics([self.topic])[
+            self.topic
+        ].exception(timeout=30)
 
     def secret(self, name: str, uri: str, key: str = "uri") -> None:
         """Create or change a Secret that holds a URI."""
