@@ -113,7 +113,7 @@ class _Checker:
         operand = self.infer(node.operand)
         accepts = _INDEX_TYPES.get(operand)
         if accepts is None:
-            raise ExprError(f"`{self._text(node.operand)}` is {operand}, which has no elements", node.position)
+            raise ExprError(f"`{self._text(node.operand)}` is {operand}, which has no elements", node.operand.position)
         self._need(node.index, accepts, f"an index into {operand} is {listing(accepts)}")
         return Type.STRING if is_meta(node.operand, "headers") else Type.DYN
 

@@ -1,10 +1,12 @@
 """Text to syntax tree. The grammar is a CEL parser's; what is not served is refused by its name and position."""
 
+import re
 from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
 
-from celpy.celparser import CELParseError, CELParser
-from lark import Token, Tree
-from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+from lark import Lark, Token, Tree
+from lark.exceptions import LexError, ParseError, UnexpectedCharacters, UnexpectedToken
 
 from projector.expr import ast, literals
 from projector.expr.errors import ExprError
@@ -18,22 +20,43 @@ def parse(text: str) -> ast.Ast:
     if not text.strip():
         raise ExprError("the expression is empty", 1)
     try:
-        tree = CELParser().parse(text)
-    except CELParseError as error:
-        raise _syntax_error(text, error) from None
+        tree = _parser().parse(text)
+    except UnexpectedToken as error:
+        raise _unexpected(text, error) from None
+    except UnexpectedCharacters as error:
+        what = "the text literal has no end" if error.char in "\"'" else f"`{error.char}` is not expected here"
+        raise ExprError(what, _offset(text, error.line, error.column) + 1) from None
+    except (LexError, ParseError):
+        raise ExprError("the expression cannot be read", 1) from None
     return ast.Ast(text, _convert(tree, 0))
 
 
-def _syntax_error(text: str, error: CELParseError) -> ExprError:
-    found = error.__context__
-    if isinstance(found, UnexpectedToken) and found.token.type == "$END":
+@cache
+def _parser() -> Lark:
+    """cel-python's grammar, read with its own options.
+
+    Not its `CELParser`: that one is a process-wide singleton, and loses the place of `true` and `false`.
+    """
+    return Lark(
+        files("celpy").joinpath("cel.lark").read_text(encoding="utf-8"),
+        parser="lalr",
+        start="expr",
+        g_regex_flags=re.MULTILINE,
+        lexer_callbacks={"IDENT": _truth_value},
+        propagate_positions=True,
+        maybe_placeholders=False,
+        priority="invert",
+    )
+
+
+def _truth_value(token: Token) -> Token:
+    return Token.new_borrow_pos("BOOL_LIT", token.value, token) if token in ("true", "false") else token
+
+
+def _unexpected(text: str, error: UnexpectedToken) -> ExprError:
+    if error.token.type == "$END":
         return ExprError("the expression ends too early", len(text) + 1)
-    position = _offset(text, error.line or 1, error.column or 1) + 1
-    if isinstance(found, UnexpectedToken):
-        return ExprError(f"`{found.token}` is not expected here", position)
-    if isinstance(found, UnexpectedCharacters) and text[position - 1] in "\"'":
-        return ExprError("the text literal has no end", position)
-    return ExprError(f"`{text[position - 1 : position]}` is not expected here", position)
+    return ExprError(f"`{error.token}` is not expected here", _offset(text, error.line, error.column) + 1)
 
 
 def _offset(text: str, line: int, column: int) -> int:

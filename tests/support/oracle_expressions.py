@@ -1,0 +1,255 @@
+"""Expressions of the reference interpreter: a walk over the grammar's own tree, for each event anew."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from celpy.celparser import CELParser
+from lark import Tree
+
+INT64 = range(-(2**63), 2**63)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Refused(Exception):
+    """The event cannot be applied."""
+
+
+def check(holds: bool, value: Any) -> Any:
+    """The value, where the condition holds. Raises Refused."""
+    if not holds:
+        raise Refused
+    return value
+
+
+def timestamp(text: str) -> datetime:
+    """RFC 3339 with an offset."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", text):
+        raise Refused
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Refused from None
+
+
+@cache
+def _tree(text: str) -> Tree[Any]:
+    return CELParser().parse(text)
+
+
+def evaluate(text: str, scope: dict[str, Any]) -> Any:
+    """The value of an expression. Raises Refused."""
+    return _Walk(scope).at(_tree(text))
+
+
+def boolean(value: Any) -> bool:
+    """A value that must be true or false."""
+    return bool(check(type(value) is bool, value))
+
+
+class _Walk:
+    def __init__(self, scope: dict[str, Any]) -> None:
+        self.scope = scope
+
+    def at(self, tree: Any) -> Any:
+        name, parts = tree.data, tree.children
+        method = getattr(self, name, None)
+        if method is not None and (len(parts) != 1 or name not in _PASSING):
+            return method(*parts)
+        return self.at(parts[0])
+
+    def expr(self, condition: Any, then: Any, otherwise: Any) -> Any:
+        return self.at(then if boolean(self.at(condition)) else otherwise)
+
+    def conditionalor(self, left: Any, right: Any) -> Any:
+        return self._logic(left, right, decides=True)
+
+    def conditionaland(self, left: Any, right: Any) -> Any:
+        return self._logic(left, right, decides=False)
+
+    def _logic(self, left: Any, right: Any, decides: bool) -> bool:
+        results = [self._try_bool(side) for side in (left, right)]
+        if decides in results:
+            return decides
+        if None in results:
+            raise Refused
+        return not decides
+
+    def _try_bool(self, tree: Any) -> bool | None:
+        try:
+            return boolean(self.at(tree))
+        except Refused:
+            return None
+
+    def relation(self, operator: Any, right_tree: Any) -> bool:
+        left, right = self.at(operator.children[0]), self.at(right_tree)
+        sign = operator.data.removeprefix("relation_")
+        if sign in ("eq", "ne"):
+            return same(left, right) is (sign == "eq")
+        if sign == "in":
+            if isinstance(right, dict):
+                return check(isinstance(left, str), left) in right
+            return any(same(left, item) for item in check(isinstance(right, list), right))
+        ordered = (int, float, str, bool, datetime)
+        check(type(left) in ordered and (type(left) is type(right) or _numbers(left, right)), None)
+        return {"lt": left < right, "le": left <= right, "gt": left > right, "ge": left >= right}[sign]
+
+    def addition(self, operator: Any, right: Any) -> Any:
+        return self._arithmetic(operator, right)
+
+    def multiplication(self, operator: Any, right: Any) -> Any:
+        return self._arithmetic(operator, right)
+
+    def _arithmetic(self, operator: Any, right_tree: Any) -> Any:
+        left, right = self.at(operator.children[0]), self.at(right_tree)
+        sign = operator.data.split("_")[1]
+        if isinstance(left, str) and isinstance(right, str) and sign == "add":
+            return left + right
+        check(_numbers(left, right) and type(left) is type(right), None)
+        return _doubles(sign, left, right) if isinstance(left, float) else _ints(sign, left, right)
+
+    def unary(self, operator: Any, operand: Any) -> Any:
+        value = self.at(operand)
+        if operator.data == "unary_not":
+            return not boolean(value)
+        check(_numbers(value, value), None)
+        return _in_range(-value) if isinstance(value, int) else -value
+
+    def member_dot(self, operand: Any, name: Any) -> Any:
+        return _field(self.at(operand), str(name))
+
+    def member_index(self, operand: Any, index_tree: Any) -> Any:
+        container, index = self.at(operand), self.at(index_tree)
+        if isinstance(container, dict):
+            return _field(container, check(isinstance(index, str), index))
+        check(isinstance(container, list) and type(index) is int and 0 <= index < len(container), None)
+        return container[index]
+
+    def member_dot_arg(self, operand: Any, name: Any, arguments: Any = None) -> Any:
+        values = [self.at(argument) for argument in (arguments.children if arguments else ())]
+        return self._function(str(name), [self.at(operand), *values])
+
+    def ident_arg(self, name: Any, arguments: Any) -> Any:
+        if name == "has":
+            select = arguments.children[0]
+            while select.data != "member_dot":
+                select = select.children[0]
+            container = self.at(select.children[0])
+            return str(select.children[1]) in check(isinstance(container, dict), container)
+        return self._function(str(name), [self.at(argument) for argument in arguments.children])
+
+    def _function(self, name: str, values: list[Any]) -> Any:
+        if name == "size":
+            return len(check(isinstance(values[0], str | list | dict), values[0]))
+        if name in _CONVERSIONS:
+            return _CONVERSIONS[name](values[0])
+        text, part = (check(isinstance(value, str), value) for value in values)
+        return {"startsWith": text.startswith(part), "endsWith": text.endswith(part), "contains": part in text}[name]
+
+    def list_lit(self, items: Any = None) -> list[Any]:
+        return [self.at(item) for item in (items.children if items else ())]
+
+    def ident(self, name: Any) -> Any:
+        return self.scope[str(name)]
+
+    def literal(self, token: Any) -> Any:
+        if token.type == "STRING_LIT":
+            return json.loads('"' + token[1:-1] + '"')
+        return json.loads(token)
+
+
+_PASSING = {"expr", "conditionalor", "conditionaland", "relation", "addition", "multiplication", "unary"}
+
+
+def _numbers(*values: Any) -> bool:
+    return all(type(value) in (int, float) for value in values)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equality without truth values being numbers."""
+    if _numbers(left, right):
+        return bool(left == right)
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, list):
+        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[name], right[name]) for name in left)
+    return bool(left == right)
+
+
+def _field(container: Any, name: str) -> Any:
+    if not isinstance(container, dict) or name not in container:
+        raise Refused
+    return container[name]
+
+
+def _in_range(value: int) -> int:
+    return int(check(value in INT64, value))
+
+
+def _ints(sign: str, left: int, right: int) -> int:
+    if sign in ("div", "mod"):
+        quotient = math.trunc(Fraction(left, check(right != 0, right)))
+        return _in_range(quotient if sign == "div" else left - quotient * right)
+    return _in_range({"add": left + right, "sub": left - right, "mul": left * right}[sign])
+
+
+def _doubles(sign: str, left: float, right: float) -> float:
+    check(sign != "mod", None)
+    if sign == "div":
+        if right == 0:
+            sign_of = math.copysign(1, left) * math.copysign(1, right)
+            return math.nan if left == 0 or math.isnan(left) else sign_of * math.inf
+        return left / right
+    return {"add": left + right, "sub": left - right, "mul": left * right}[sign]
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, datetime):
+        return math.floor(Fraction((value - EPOCH) // timedelta(microseconds=1), 10**6))
+    if isinstance(value, str):
+        return _in_range(int(check(re.fullmatch("[+-]?[0-9]+", value) is not None, value)))
+    return _in_range(int(check(_numbers(value) and math.isfinite(value), value)))
+
+
+def _to_double(value: Any) -> float:
+    if isinstance(value, str):
+        check(re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", value) is not None, None)
+        return float(value)
+    return float(check(_numbers(value), value))
+
+
+def _to_string(value: Any) -> str:
+    if isinstance(value, datetime):
+        short = re.sub(r"\.?0*$", "", value.strftime("%Y-%m-%dT%H:%M:%S.%f"))
+        return f"{short if '.' in short else value.strftime('%Y-%m-%dT%H:%M:%S')}Z"
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, float):
+        return re.sub(r"\.0$", "", str(value))
+    return str(check(isinstance(value, str | int), value))
+
+
+def _to_timestamp(value: Any) -> datetime:
+    if isinstance(value, str):
+        return timestamp(value)
+    if isinstance(value, datetime):
+        return value
+    try:
+        return EPOCH + timedelta(seconds=check(type(value) is int, value))
+    except OverflowError:
+        raise Refused from None
+
+
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "int": _to_int,
+    "double": _to_double,
+    "string": _to_string,
+    "timestamp": _to_timestamp,
+}
