@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from . import cgroups, mounts, network, node, procfs, versions
+from .errors import SandboxError
 from .paths import Paths
-from .process import MARK, Process, wait
+from .process import MARK, Process, kill_and_wait
 from .report import Report
 
 
@@ -22,7 +22,7 @@ def down(processes: list[Process], paths: Paths, report: Report) -> None:
         # The API server needs etcd to end in order.
         _stop(process for process in processes if process.name != "etcd")
         _stop(process for process in processes if process.name == "etcd")
-        kill(procfs.marked(f"{MARK}={paths.state}"))
+        kill_and_wait(procfs.marked(f"{MARK}={paths.state}"))
         shutil.rmtree(paths.state / "run", ignore_errors=True)
     with report.step("machine", "removing pods, mounts, network and rules", "as before"):
         pods(paths)
@@ -37,8 +37,8 @@ def down(processes: list[Process], paths: Paths, report: Report) -> None:
 
 def pods(paths: Paths) -> None:
     """What a node leaves that did not end in order; containerd and kubelet must have ended."""
-    kill(cgroups.processes())
-    kill(_shims(paths))
+    kill_and_wait(cgroups.processes())
+    kill_and_wait(_shims(paths))
     state = node.home(paths) / "state"
     for address in state.glob("io.containerd.runtime.v2.task/*/*/address"):
         Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
@@ -81,10 +81,9 @@ def _stop(processes: Iterable[Process]) -> None:
         list(pool.map(Process.stop, processes))
 
 
-def kill(found: Iterable[int]) -> None:
-    """SIGKILL and wait until they are gone."""
-    pids = list(found)
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    wait(lambda: all(procfs.identify(pid) is None for pid in pids), 10.0, 0.02)
+def forget(folder: Path) -> None:
+    """Remove a folder of ours, but never through a mount that is still there."""
+    left = mounts.below([folder])
+    if left:
+        raise SandboxError(f"{left[0]} can not be unmounted, so {folder} is not removed")
+    shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -150,9 +149,9 @@ class Sandbox:
         """`down`, and forget all data; with `cache` also what was built."""
         self.down()
         with lock.exclusive(self.paths, self.report):
-            shutil.rmtree(self.paths.state, ignore_errors=True)
+            cleanup.forget(self.paths.state)
             if cache:
-                shutil.rmtree(self.paths.cache, ignore_errors=True)
+                cleanup.forget(self.paths.cache)
 
     def _replace_other_layout(self) -> None:
         """Data that other versions made is of no use to these."""
@@ -160,7 +159,7 @@ class Sandbox:
         if mark.exists() and mark.read_text() != versions.layout():
             self.report.line("a sandbox of other versions is on this machine … replacing it")
             cleanup.down(self.processes, self.paths, self.report)
-            shutil.rmtree(self.paths.state)
+            cleanup.forget(self.paths.state)
         write_atomic(mark, versions.layout())
 
     def _steps(self, parts: tuple[str, ...]) -> dict[str, Step]:

@@ -9,7 +9,8 @@ import pwd
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -111,6 +112,7 @@ class Process:
         self.name = service.name
         self._paths = paths
         self._record = paths.state / "run" / f"{service.name}.json"
+        self._mark = f"{MARK}={paths.state}"
 
     @property
     def log(self) -> Path:
@@ -166,10 +168,11 @@ class Process:
         if self.running:
             return
         self._clear_leftovers()
+        self._end_lost()
         self.service.prepare()
         self._check_ports()
         launch = self.service.launch()
-        pid = _spawn(launch, self.log, f"{MARK}={self._paths.state}")
+        pid = _spawn(launch, self.log, {MARK: str(self._paths.state)})
         identity = procfs.identify(pid)
         if identity is None:
             raise failure(f"{self.name} ended at once", self.log)
@@ -203,9 +206,15 @@ class Process:
     def _clear_leftovers(self) -> None:
         if wait(lambda: not self.service.leftovers(), 5.0):
             return
-        for pid in self.service.leftovers():
-            os.kill(pid, signal.SIGKILL)
-        wait(lambda: not self.service.leftovers(), 5.0)
+        kill_and_wait(self.service.leftovers())
+
+    def _end_lost(self) -> None:
+        """End an instance whose record is gone, because somebody deleted the state for example."""
+        program = self.service.launch().argv[0]
+        for pid in procfs.marked(self._mark):
+            # We start each in a session of its own; its children, containers' shims for one, are in others.
+            if procfs.command(pid)[:1] == [program] and procfs.leads_session(pid):
+                kill_and_wait([pid])
 
     def _check_ports(self) -> None:
         for port in self.service.ports:
@@ -225,11 +234,21 @@ def wait(done: Callable[[], bool], timeout: float, pause: float = 0.1) -> bool:
     return True
 
 
-def _spawn(launch: Launch, log: Path, mark: str) -> int:
-    """Start detached: it survives this program and its terminal."""
+def kill_and_wait(pids: Iterable[int]) -> None:
+    """SIGKILL, and wait until they are gone."""
+    killed = list(pids)
+    for pid in killed:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait(lambda: all(procfs.identify(pid) is None for pid in killed), 10.0, 0.02)
+
+
+def _spawn(launch: Launch, log: Path, mark: dict[str, str]) -> int:
+    """Start detached: it survives this program and its terminal, and sees little of its environment."""
     if log.exists() and log.stat().st_size > _MAX_LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
-    name, value = mark.split("=", 1)
+    caller = environment()
+    kept = {name: caller[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in caller}
     with log.open("ab") as output:
         try:
             process = subprocess.Popen(
@@ -239,7 +258,7 @@ def _spawn(launch: Launch, log: Path, mark: str) -> int:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd="/",
-                env=environment({**launch.env, name: value}),
+                env=kept | {"LANG": "C.UTF-8"} | dict(launch.env) | mark,
                 user=launch.user,
                 group=None if launch.user is None else _group(launch.user),
                 extra_groups=None if launch.user is None else [],

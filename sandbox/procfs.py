@@ -73,6 +73,14 @@ def marked(mark: str) -> Iterator[int]:
     return (pid for pid in pids() if mark in _read(pid, "environ"))
 
 
+def leads_session(pid: int) -> bool:
+    """Whether the process is the first of its session."""
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
 def working_in(folder: Path) -> list[int]:
     """The processes whose working directory is `folder`."""
     found = []

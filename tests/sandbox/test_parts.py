@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import SandboxError, apt, cleanup, errors, graph, images, kafka, mounts, network, node, procfs, toolchain
+from sandbox import SandboxError, apt, errors, graph, images, kafka, mounts, network, node, procfs, toolchain
 from sandbox.paths import Paths, building
-from sandbox.process import Launch, Process, Record, Service
+from sandbox.process import Launch, Process, Record, Service, kill_and_wait
 
 BEFORE = """\
 *nat
@@ -100,8 +100,38 @@ def test_lost_processes_are_found_by_their_mark(paths: Paths) -> None:
     pid = process.pid
     (paths.state / "run" / "sleeper.json").unlink()
     assert list(procfs.marked(f"PROJECTION_SANDBOX={paths.state}")) == [pid]
-    cleanup.kill(procfs.marked(f"PROJECTION_SANDBOX={paths.state}"))
+    kill_and_wait(procfs.marked(f"PROJECTION_SANDBOX={paths.state}"))
     assert procfs.identify(pid) is None
+
+
+def test_an_instance_without_a_record_is_replaced(paths: Paths) -> None:
+    process = Process(Sleeper(paths), paths)
+    process.start()
+    lost = process.pid
+    (paths.state / "run" / "sleeper.json").unlink()
+    process.start()
+    try:
+        assert process.pid != lost
+        assert procfs.identify(lost) is None
+    finally:
+        process.kill()
+
+
+def test_a_process_does_not_see_the_environment_of_its_starter(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c fsync=off")
+    process = Process(Sleeper(paths), paths)
+    process.start()
+    try:
+        seen = Path(f"/proc/{process.pid}/environ").read_text().split("\0")
+        assert {line.split("=")[0] for line in seen if line} <= {
+            "PATH",
+            "HOME",
+            "JAVA_HOME",
+            "LANG",
+            "PROJECTION_SANDBOX",
+        }
+    finally:
+        process.kill()
 
 
 def test_a_stopped_process_can_be_ended(paths: Paths) -> None:
