@@ -6,6 +6,7 @@ delta is. Any other is two, one for each state of the row.
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,18 +15,16 @@ from projector.fold.delta import ColumnOp, Delta, Deltas, Key, Kind, Row, Update
 from projector.ports import BadRow
 from projector.spec.models import ColumnType
 from projector.spec.values import INT_RANGES, default_value
-from projector.stores.postgres.layout import ABSENT, DELETE, PRESENT, Layout, Slot
+from projector.stores.postgres.layout import ABSENT, DELETE, PRESENT, WORD, Layout, Slot
 
 SourceRow = list[str | None]
 """Texts of one source row; None is NULL."""
 
+_SET, _ADD = Kind.SET, Kind.ADD
+
 
 def _json(value: Value) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def _isoformat(value: Any) -> str:
-    return str(value.isoformat())
 
 
 def _boolean(value: Value) -> str:
@@ -40,8 +39,8 @@ _FORMS: dict[ColumnType, Callable[[Any], str]] = {
     "numeric": str,
     "double precision": repr,
     "boolean": _boolean,
-    "timestamptz": _isoformat,
-    "date": _isoformat,
+    "timestamptz": datetime.isoformat,
+    "date": date.isoformat,
     "uuid": str,
     "jsonb": _json,
 }
@@ -58,7 +57,10 @@ class Encoder:
         self._types = layout.types
         self._key_forms = [_FORMS[column.type] for column in layout.key]
         self._slots = layout.slots
-        self._forms = {name: _FORMS[slot.column.type] for name, slot in layout.slots.items()}
+        self._places = {
+            name: (slot.index, slot.bit, slot.accumulated_bit, _FORMS[slot.column.type])
+            for name, slot in layout.slots.items()
+        }
         self._defaults = {name: default_value(slot.column) for name, slot in layout.slots.items()}
 
     def rows(self, deltas: Deltas) -> list[SourceRow]:
@@ -89,31 +91,42 @@ class Encoder:
         return rows
 
     def _replaced(self, update: Update) -> dict[str, ColumnOp]:
-        return {name: (Kind.SET, default) for name, default in self._defaults.items()} | update.ops
+        return {name: (_SET, default) for name, default in self._defaults.items()} | update.ops
 
     def _same(self, absent: Row, ops: dict[str, ColumnOp]) -> bool:
         """Whether the update makes `absent` of the defaults."""
         defaults = self._defaults
         for name, op in ops.items():
-            if not _equal(_over(name, defaults[name], op), absent.get(name, defaults[name])):
+            before = defaults[name]
+            kind, value = op
+            # Nearly every default is NULL or zero.
+            if not (kind is _SET or before is None or (kind is _ADD and not before)):
+                value = _over(name, before, op)
+            given = absent.get(name, before)
+            if given is not value and not _equal(given, value):
                 return False
+        if len(absent) <= len(ops) and absent.keys() <= ops.keys():
+            return True
         return all(name in ops or _equal(value, defaults[name]) for name, value in absent.items())
 
     def _row(self, key: Key, flags: int, ops: dict[str, ColumnOp]) -> SourceRow:
-        layout = self._layout
+        layout, places = self._layout, self._places
         row: SourceRow = [None] * layout.width
         for index, form in enumerate(self._key_forms):
             row[index] = form(key[index])
-        touched = [0] * layout.words
-        added = [0] * layout.accumulated_words
+        touched = added = 0
         for name, (kind, value) in ops.items():
-            slot = self._slots[name]
-            touched[slot.word] |= slot.bit
-            if kind is not Kind.SET:
-                added[slot.accumulated_word] |= slot.accumulated_bit
+            index, bit, accumulated_bit, form = places[name]
+            touched |= bit
+            if kind is not _SET:
+                added |= accumulated_bit
             if value is not None:
-                row[slot.index] = self._forms[name](value)
-        row[layout.flags : layout.first_value] = map(str, (flags, *touched, *added))
+                row[index] = form(value)
+        row[layout.flags] = str(flags)
+        row[layout.flags + 1 : layout.first_value] = [
+            *_words(touched, layout.words),
+            *_words(added, layout.accumulated_words),
+        ]
         return row
 
     def arrays(self, rows: Sequence[SourceRow]) -> list[str]:
@@ -153,16 +166,16 @@ def _sets(row: Row) -> dict[str, ColumnOp]:
 
 
 def _over(name: str, before: Value, op: ColumnOp) -> Value:
-    kind, value = op
-    # Nearly every default is NULL or zero.
-    if kind is Kind.SET or before is None or (kind is Kind.ADD and not before):
-        return value
     return (apply(Delta(None, Update({name: op})), {name: before}, {}) or {})[name]
 
 
+def _words(mask: int, words: int) -> list[str]:
+    if words == 1:
+        return [str(mask)]
+    return [str(mask >> WORD * word & (1 << WORD) - 1) for word in range(words)]
+
+
 def _equal(one: Value, other: Value) -> bool:
-    if one is other:
-        return True
     if type(one) is not type(other):
         return False
     # True equals 1 inside JSON, and 1.0 equals 1.00, but they are not written the same.

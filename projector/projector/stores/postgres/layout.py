@@ -26,14 +26,15 @@ STAGE = "projector_stage"
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A value column: its place in a source row, its bit, and how it adds up if it does."""
+    """A value column: its place in a source row, its bit, and how it adds up if it does.
+
+    Bits count over all words of a mask, the first word lowest.
+    """
 
     column: Column
     index: int
-    word: int
     bit: int
     accumulates: Kind | None
-    accumulated_word: int
     accumulated_bit: int
 
 
@@ -72,11 +73,9 @@ class Layout:
         return Slot(
             column=column,
             index=self.first_value + position,
-            word=position // WORD,
-            bit=1 << position % WORD,
+            bit=1 << position,
             accumulates=kinds.get(column.name),
-            accumulated_word=place // WORD,
-            accumulated_bit=1 << place % WORD,
+            accumulated_bit=1 << place,
         )
 
     @property
@@ -162,17 +161,16 @@ def _insert(layout: Layout) -> sql.Composed:
 def _value(slot: Slot, before: sql.Composable, position: int) -> sql.Composed:
     """The column's new value over `before`: the one it has, or its default in a new row."""
     given = sql.SQL("s.{}").format(sql.Identifier(f"v{position}"))
-    untouched = sql.SQL("WHEN s.{} & {} = 0 THEN {}").format(
-        sql.Identifier(f"m{slot.word}"), sql.Literal(slot.bit), before
-    )
+    untouched = sql.SQL("WHEN {} = 0 THEN {}").format(_tested("m", slot.bit), before)
     if slot.accumulates is None:
         return sql.SQL("CASE {} ELSE {} END").format(untouched, given)
-    adds = sql.SQL("WHEN s.{} & {} <> 0 THEN {}").format(
-        sql.Identifier(f"a{slot.accumulated_word}"),
-        sql.Literal(slot.accumulated_bit),
-        _accumulated(slot, before, given),
-    )
+    adds = sql.SQL("WHEN {} <> 0 THEN {}").format(_tested("a", slot.accumulated_bit), _accumulated(slot, before, given))
     return sql.SQL("CASE {} {} ELSE {} END").format(untouched, adds, given)
+
+
+def _tested(mask: str, bit: int) -> sql.Composed:
+    word, place = divmod(bit.bit_length() - 1, WORD)
+    return sql.SQL("s.{} & {}").format(sql.Identifier(f"{mask}{word}"), sql.Literal(1 << place))
 
 
 def _accumulated(slot: Slot, before: sql.Composable, given: sql.Composable) -> sql.Composed:

@@ -24,7 +24,7 @@ from projector.stores.postgres.connection import address, connect, require_versi
 from projector.stores.postgres.encode import Encoder, SourceRow
 from projector.stores.postgres.layout import STAGE, Layout, merge_from_arrays, merge_from_stage, stage_table
 
-COPY_FROM_ROWS = 300
+COPY_FROM_ROWS = 500
 """Rows from which copying is faster than sending arrays, measured in docs/adr/0003-write-path.md."""
 
 _ARRAY_ROWS = 10_000
@@ -40,6 +40,7 @@ _SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
+    "jit": "off",
 }
 
 _MOVE = """
