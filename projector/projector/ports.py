@@ -65,11 +65,12 @@ class Fetched:
     """What one `fetch` brought: records per partition in offset order, and the offset at which a partition ended.
 
     `ends[p]` is the position after the last record, past transaction markers and holes; it is present only when the
-    partition's end was reached during this fetch.
+    partition's end was reached during this fetch. `size` is the number of bytes in all keys and values.
     """
 
     records: Mapping[Partition, Sequence[Record]]
     ends: Mapping[Partition, int]
+    size: int
 
 
 class SourceUnavailable(Exception):
@@ -92,10 +93,14 @@ class Source(Protocol):
 
     def start(
         self,
-        assigned: Callable[[Sequence[Partition]], Mapping[Partition, int]],
+        assigned: Callable[[Sequence[Partition]], None],
         revoked: Callable[[Sequence[Partition]], None],
     ) -> None:
-        """Join the group. `assigned` answers with the offsets to read next; `revoked` is told before partitions go."""
+        """Join the group. Both are called from within `fetch` or `close`, and `revoked` before partitions leave.
+
+        Nothing is read of an assigned partition until `resume` says where from: positions are the store's, which may
+        be away just then.
+        """
         ...
 
     def fetch(self, max_records: int, timeout: float) -> Fetched:

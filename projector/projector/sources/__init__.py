@@ -1,0 +1,1 @@
+"""Adapters of the port `Source`: one module per kind of log."""

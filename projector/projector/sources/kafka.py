@@ -1,0 +1,253 @@
+"""Kafka as a `Source`: a member of a consumer group that reads only from where it is told.
+
+The group (classic protocol, cooperative-sticky, see docs/adr/0002-consumer-group-protocol.md) only shares partitions
+out. Reading, pausing and going elsewhere are all done by the member's own assignment: a partition that is not to be
+read is not assigned to the fetcher at all, so that nothing prefetched of it can come up later.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from projector.ports import Fetched, Partition, Record, SourceChanged
+from projector.sources import kafka_errors as errors
+from projector.sources.kafka_admin import COMMON_SETTINGS, describe_topics, new_admin
+from projector.sources.kafka_errors import translate, unavailable
+
+_GROUP_SETTINGS: Mapping[str, Any] = {
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 6_000,  # the least that a broker allows by default: a killed member's partitions wait so long
+    "heartbeat.interval.ms": 500,  # members learn of a rebalance by heartbeat: one that leaves is replaced so soon
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",  # a position that the log does not have is a fault, never a jump
+    "isolation.level": "read_committed",
+    "enable.partition.eof": True,
+    "topic.metadata.refresh.interval.ms": 10_000,
+}
+_FETCH_SETTINGS: Mapping[str, Any] = {
+    "fetch.wait.max.ms": 100,  # the broker answers at the first byte; this is how long a new partition waits its turn
+    "fetch.error.backoff.ms": 100,
+    "fetch.queue.backoff.ms": 20,  # by default a full queue pauses fetching for a second
+    "fetch.max.bytes": 16_777_216,
+    "max.partition.fetch.bytes": 4_194_304,
+    "queued.min.messages": 200_000,
+    "queued.max.messages.kbytes": 32_768,  # bounds the memory of what is fetched ahead, over all partitions
+}
+_SAME_TOPIC_FOR = 1.0
+"""Seconds for which the answer "it is still the same topic" is good."""
+
+_PROBE = 1.0
+"""Seconds that a cluster which was down gets to prove that it is back."""
+
+_Place = tuple[str, int]
+"""Topic and partition number, as the client names a partition."""
+
+_log = logging.getLogger(__name__)
+
+
+class KafkaSource:
+    """One member of the consumer group `group`. `start` connects; one thread makes all calls."""
+
+    def __init__(self, bootstrap_servers: Sequence[str], topics: Sequence[str], group: str) -> None:
+        self._servers = tuple(bootstrap_servers)
+        self._topics = tuple(topics)
+        settings = {**COMMON_SETTINGS, **_GROUP_SETTINGS, **_FETCH_SETTINGS, "error_cb": self._on_error}
+        settings |= {"bootstrap.servers": ",".join(self._servers), "group.id": group}
+        self._consumer = Consumer(settings, logger=logging.getLogger("librdkafka"))
+        self._admin = new_admin(self._servers)
+        self._unnamed: list[_Place] | None = None  # given by the group, topic id not asked for yet
+        self._owned: dict[_Place, Partition] = {}
+        self._next: dict[_Place, int] = {}  # partitions being read → offset that comes next
+        self._faults: list[Exception] = []  # to be raised by the next fetch; this one's records come first
+        self._down: KafkaError | None = None
+        self._detail = ""
+        self._same_topic_at = float("-inf")
+
+    def start(
+        self,
+        assigned: Callable[[Sequence[Partition]], None],
+        revoked: Callable[[Sequence[Partition]], None],
+    ) -> None:
+        """Join the group."""
+        self._assigned, self._revoked = assigned, revoked
+        self._consumer.subscribe(
+            list(self._topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def fetch(self, max_records: int, timeout: float) -> Fetched:
+        """See `Source.fetch`; the wait ends early when the group changes."""
+        if self._faults:
+            raise self._faults.pop(0)
+        self._name_assigned()
+        fetched = self._sorted(self._poll(max_records, timeout))
+        if fetched.records or fetched.ends:
+            self._down = None
+            self._check_topic(fetched)
+        elif self._down is not None:
+            self._probe(self._down)
+        return fetched
+
+    def pause(self, partition: Partition) -> None:
+        """Take the partition from the fetcher; the group still counts it as ours."""
+        place = (partition.topic, partition.number)
+        if self._next.pop(place, None) is not None:
+            self._consumer.incremental_unassign([TopicPartition(*place)])
+
+    def resume(self, partition: Partition, offset: int) -> None:
+        """Give the partition to the fetcher, at `offset`."""
+        place = (partition.topic, partition.number)
+        if self._owned.get(place) != partition:
+            return
+        self.pause(partition)
+        self._consumer.incremental_assign([TopicPartition(*place, offset)])
+        self._next[place] = offset
+
+    def mirror(self, positions: Mapping[Partition, int]) -> None:
+        """Commit offsets to the group, without waiting and without caring whether it worked."""
+        offsets = [TopicPartition(p.topic, p.number, offset) for p, offset in positions.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            _log.debug("offsets not mirrored: %s", error)
+
+    def ends(self) -> Mapping[Partition, int]:
+        """What the last fetch answers said, per partition being read."""
+        found = {}
+        for place in self._next:
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            if end >= 0:
+                found[self._owned[place]] = end
+        return found
+
+    def close(self) -> None:
+        """Leave the group and disconnect."""
+        self._consumer.close()
+
+    # Called by the client, from within poll, consume and close; must not raise.
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign([])
+        self._unnamed = [*(self._unnamed or []), *((p.topic, p.partition) for p in partitions)]
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = [(p.topic, p.partition) for p in partitions]
+        self._revoked([self._owned[place] for place in places if place in self._owned])
+        consumer.incremental_unassign([TopicPartition(*place) for place in places if place in self._next])
+        for place in places:
+            self._owned.pop(place, None)
+            self._next.pop(place, None)
+            if self._unnamed and place in self._unnamed:
+                self._unnamed.remove(place)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in errors.CONNECTION:
+            self._detail = error.str()
+        if error.code() in errors.DOWN:
+            self._down = error
+
+    def _name_assigned(self) -> None:
+        """Tell the worker what the group gave, under the ids that the topics have now."""
+        if self._unnamed is None:
+            return
+        now = {(p.topic, p.number): p for p in self._describe()}
+        places, self._unnamed = self._unnamed, None
+        given = {place: now[place] for place in places if place in now}
+        self._owned |= given
+        self._assigned(sorted(given.values()))
+
+    def _poll(self, max_records: int, timeout: float) -> list[Message]:
+        first = self._consumer.poll(timeout)
+        if first is None:
+            return []
+        if max_records == 1:
+            return [first]
+        return [first, *self._consumer.consume(max_records - 1, 0)]
+
+    def _sorted(self, messages: list[Message]) -> Fetched:
+        records: dict[_Place, list[Message]] = {}
+        ends: dict[Partition, int] = {}
+        size = 0
+        for message in messages:
+            if message.error() is not None:
+                self._note(message, ends)
+                continue
+            place = cast("_Place", (message.topic(), message.partition()))
+            size += len(message) + len(message.key() or b"")
+            if ends:
+                ends.pop(self._owned.get(place), None)  # type: ignore[arg-type]  # None is no key of it
+            if place in records:
+                records[place].append(message)
+            elif place in self._next and cast("int", message.offset()) >= self._next[place]:
+                records[place] = [message]
+        for place, found in records.items():
+            self._next[place] = cast("int", found[-1].offset()) + 1
+        named = {self._owned[place]: cast("Sequence[Record]", found) for place, found in records.items()}
+        return Fetched(named, ends, size)
+
+    def _note(self, message: Message, ends: dict[Partition, int]) -> None:
+        """An event that came in place of a record: the end of a partition, or a fault."""
+        error = cast("KafkaError", message.error())
+        place = cast("_Place", (message.topic(), message.partition()))
+        if error.code() == errors.END_OF_PARTITION:
+            if place in self._next:
+                ends[self._owned[place]] = cast("int", message.offset())
+        elif error.code() == errors.OUT_OF_RANGE:
+            if place in self._next:
+                self._faults.append(self._out_of_range(place))
+        elif error.code() in errors.MISSING:
+            self._faults.append(translate(self._servers, error, message.topic() or self._topics[0]))
+        elif error.code() in errors.REFUSED:
+            self._faults.append(unavailable(self._servers, error))
+        elif error.fatal():
+            self._faults.append(KafkaException(error))
+        else:
+            _log.warning("Kafka: %s", error.str())
+
+    def _out_of_range(self, place: _Place) -> SourceChanged:
+        partition, offset = self._owned[place], self._next[place]
+        return SourceChanged(
+            f"{partition.topic}/{partition.number} does not hold offset {offset}, where the checkpoint stands: "
+            "the log was truncated, or its retention overtook the checkpoint; rebuild from what is left",
+            partition,
+        )
+
+    def _check_topic(self, fetched: Fetched) -> None:
+        """Make sure that what was read is of the topic that we own.
+
+        The client reads on in a topic that was deleted and created again as if nothing had happened. An id never
+        comes back: what was read before the id was found unchanged is of the right topic.
+        """
+        if time.monotonic() - self._same_topic_at < _SAME_TOPIC_FOR:
+            return
+        asked_at = time.monotonic()
+        try:
+            self._require_owned({p.topic: p.topic_id for p in self._describe()})
+        except Exception:
+            self._rewind(fetched)
+            raise
+        self._same_topic_at = asked_at
+
+    def _require_owned(self, ids: Mapping[str, str]) -> None:
+        for partition in self._owned.values():
+            if ids[partition.topic] != partition.topic_id:
+                raise SourceChanged(f"topic {partition.topic} was deleted and created again; start a rebuild")
+
+    def _rewind(self, fetched: Fetched) -> None:
+        for partition in {*fetched.records, *fetched.ends}:
+            place = (partition.topic, partition.number)
+            records = fetched.records.get(partition)
+            self.resume(partition, records[0].offset() if records else self._next[place])
+
+    def _describe(self) -> list[Partition]:
+        return describe_topics(self._admin, self._servers, self._topics)
+
+    def _probe(self, error: KafkaError) -> None:
+        try:
+            self._consumer.list_topics(self._topics[0], timeout=_PROBE)
+        except KafkaException:
+            raise unavailable(self._servers, error, self._detail) from None
+        self._down = None

@@ -1,0 +1,230 @@
+"""What the worker knows of each partition that the group gave it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from projector.fold.algebra import compose
+from projector.fold.delta import Deltas
+from projector.fold.folded import Folded
+from projector.ports import Move, Partition, Record
+from projector.worker.pace import Hand
+
+NO_TIMESTAMP = 0
+"""Kind of a timestamp that is none, as the records' client has it."""
+
+
+class State(Enum):
+    """How a lane goes on."""
+
+    WAITING = auto()
+    """Its checkpoint is to be read from the store."""
+    READING = auto()
+    STUCK = auto()
+    """It stands in front of something that cannot be applied."""
+
+
+class Cause(Enum):
+    """Why a lane is stuck."""
+
+    EVENT = auto()
+    """The event cannot be folded: the same for ever, unless it is discarded."""
+    ROW = auto()
+    """The target refuses the row; that may be mended there."""
+    SOURCE = auto()
+    """The log is not the one that the checkpoint speaks of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a lane stands in front of."""
+
+    cause: Cause
+    offset: int
+    message: str
+    timestamp_ms: int | None
+    """Of the event at `offset`; None where no event was seen."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One partition: `checkpoint` is the store's, `next` comes after what is folded in `folded`."""
+
+    partition: Partition
+    state: State = State.WAITING
+    checkpoint: int = 0
+    next: int = 0
+    folded: Folded = field(default_factory=Folded)
+    first_offset: int = 0
+    """Offset of the first record in hand."""
+    records: int = 0
+    size: int = 0
+    oldest_ms: int | None = None
+    """Timestamp of the oldest record that is known and not committed."""
+    last_ms: int | None = None
+    """Timestamp of the last record committed since the lane was given."""
+    at_end: bool = False
+    fault: Fault | None = None
+    reported: bool = True
+    """Whether the registry may hold a fault of this lane; another worker may have left one."""
+    look_at: float = 0.0
+    """When to see whether the event was discarded, or the log mended."""
+    try_at: float = 0.0
+    """When to write a refused row again."""
+    placed: int = 0
+    """The checkpoint that the lane began to read from."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether there is something to commit."""
+        return self.next != self.checkpoint
+
+    def place(self, offset: int) -> None:
+        """Read from the store's checkpoint; nothing is in hand any more."""
+        self.drop()
+        self.state = State.READING
+        self.checkpoint = self.next = self.placed = offset
+        self.at_end = False
+
+    def drop(self) -> None:
+        """Forget what is in hand and wait for the checkpoint to be read."""
+        self.state, self.fault, self.reported = State.WAITING, None, True
+        self.next = self.checkpoint
+        self._empty_hand()
+        self.oldest_ms = None
+
+    def take(self, records: Sequence[Record], size: int) -> None:
+        """Count records that are about to be folded."""
+        if self.records == 0:
+            self.first_offset = records[0].offset()
+            self.oldest_ms = timestamp_ms(records[0])
+        self.records += len(records)
+        self.size += size
+        self.next = records[-1].offset() + 1
+        self.at_end = False
+
+    def end(self, offset: int) -> None:
+        """The partition ends at `offset`."""
+        self.next = max(self.next, offset)
+        self.at_end = True
+
+    def settle(self) -> None:
+        """What was in hand is committed."""
+        self.checkpoint = self.next
+        if self.folded.last_timestamp_ms is not None:
+            self.last_ms = self.folded.last_timestamp_ms
+        self.oldest_ms = None
+        self._empty_hand()
+
+    def stand(self, fault: Fault, records: int) -> None:
+        """Go no further than `fault`; `records` of those in hand come before it."""
+        self.state, self.fault, self.reported = State.STUCK, fault, False
+        self.next, self.records = fault.offset, records
+        self.at_end = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether the lane got past the place where it began, so that no fault stands there."""
+        return self.state is State.READING and (self.checkpoint > self.placed or self.at_end)
+
+    @property
+    def unprocessed_ms(self) -> int | None:
+        """Timestamp of the oldest record not processed; the last processed one's where none is in sight."""
+        if self.oldest_ms is not None:
+            return self.oldest_ms
+        return self.last_ms if self.fault is None else self.fault.timestamp_ms
+
+    def _empty_hand(self) -> None:
+        self.folded = Folded()
+        self.records = self.size = 0
+
+
+class Lanes:
+    """All lanes of this worker."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[Partition, Lane] = {}
+        self._since: float | None = None
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def get(self, partition: Partition) -> Lane | None:
+        """The lane of a partition that is ours."""
+        return self._lanes.get(partition)
+
+    def add(self, partitions: Iterable[Partition]) -> None:
+        """The group gave these."""
+        for partition in partitions:
+            self._lanes[partition] = Lane(partition)
+
+    def remove(self, partitions: Iterable[Partition]) -> None:
+        """The group took these; what is in hand of them is forgotten, never committed."""
+        for partition in partitions:
+            self._lanes.pop(partition, None)
+
+    def drop(self, lanes: Iterable[Lane]) -> None:
+        """Forget what is in hand of `lanes`; their checkpoints are to be read again."""
+        for lane in lanes:
+            lane.drop()
+        if not any(lane.records for lane in self):
+            self._since = None
+
+    def taken(self, now: float) -> None:
+        """Records came at `now`."""
+        if self._since is None:
+            self._since = now
+
+    def settle(self) -> None:
+        """All in hand is committed."""
+        for lane in self:
+            if lane.moved:
+                lane.settle()
+        self._since = None
+
+    def hand(self, now: float) -> Hand:
+        """What is in hand of all lanes."""
+        records = sum(lane.records for lane in self)
+        size = sum(lane.size for lane in self)
+        rows = sum(len(lane.folded.deltas) for lane in self)
+        return Hand(records, size, rows, 0.0 if self._since is None else now - self._since)
+
+    def moves(self) -> list[Move]:
+        """What a commit moves."""
+        return [
+            Move(lane.partition, lane.checkpoint, lane.next, lane.folded.last_timestamp_ms)
+            for lane in self
+            if lane.moved
+        ]
+
+    def deltas(self) -> Deltas:
+        """Deltas of all lanes. A key that several partitions touch gets theirs composed, in the partitions' order."""
+        lanes = sorted((lane for lane in self if lane.folded.deltas), key=lambda lane: lane.partition)
+        if len(lanes) == 1:
+            return lanes[0].folded.deltas
+        merged: Deltas = {}
+        for lane in lanes:
+            deltas = lane.folded.deltas
+            composed = {key: compose(merged[key], deltas[key]) for key in merged.keys() & deltas.keys()}
+            merged |= deltas
+            merged |= composed
+        return merged
+
+
+def timestamp_ms(record: Record) -> int | None:
+    """When the producer or the log says that the record came to be; None where neither does."""
+    kind, milliseconds = record.timestamp()
+    return milliseconds if kind != NO_TIMESTAMP else None
+
+
+def name(partition: Partition) -> str:
+    """How people are told of a partition."""
+    return f"{partition.topic}/{partition.number}"
+
+
+def names(partitions: Iterable[Partition]) -> list[str]:
+    """The same of several."""
+    return [name(partition) for partition in sorted(partitions)]

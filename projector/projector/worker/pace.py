@@ -1,0 +1,62 @@
+"""How much to take into one commit: what is there at once when near the end, much when far behind. Pure."""
+
+from dataclasses import dataclass
+
+TARGET_SECONDS = 1.0
+"""Time that one commit should take at most: far below the store's statement timeout, and what a kill throws away."""
+FIRST_LIMIT = 2_000
+SMALLEST_LIMIT, LARGEST_LIMIT = 100, 200_000
+LARGEST_BYTES = 48 * 1024 * 1024
+LARGEST_ROWS = 60_000
+"""Keys in memory: a delta weighs about two kilobytes."""
+OLDEST_SECONDS = 5.0
+"""Age of a batch; with the time of its commit well below the 10 s that a checkpoint may stand still."""
+FETCH_RECORDS = 10_000
+"""Records of one fetch, which bounds how long a partition may be folded before the group is served again."""
+END_ONLY_SECONDS = 1.0
+"""Least time between two commits that move checkpoints past markers only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What is folded and not committed: records, bytes of their keys and values, keys, seconds since the first."""
+
+    records: int
+    size: int
+    rows: int
+    age: float
+
+
+class Pace:
+    """Adapts the number of records per commit to the time that commits take."""
+
+    def __init__(self) -> None:
+        self._limit = FIRST_LIMIT
+
+    @property
+    def limit(self) -> int:
+        """Records at which a batch is committed."""
+        return self._limit
+
+    def room(self, hand: Hand) -> int:
+        """Records to fetch now, at least 1."""
+        return max(1, min(self._limit - hand.records, FETCH_RECORDS))
+
+    def due(self, hand: Hand, more: bool) -> bool:
+        """Whether to commit now. `more`: further records are known to be there, and only have to arrive."""
+        if hand.records == 0:
+            return False
+        full = hand.records >= self._limit or hand.size >= LARGEST_BYTES or hand.rows >= LARGEST_ROWS
+        return full or not more or hand.age >= OLDEST_SECONDS
+
+    def committed(self, records: int, seconds: float) -> None:
+        """Learn from a commit: grow after full and quick ones, shrink in proportion after slow ones."""
+        if seconds > TARGET_SECONDS:
+            self._limit = max(SMALLEST_LIMIT, int(records * TARGET_SECONDS / seconds))
+        elif records >= self._limit:
+            growth = min(2.0, TARGET_SECONDS / max(seconds, 0.001))
+            self._limit = min(LARGEST_LIMIT, int(self._limit * growth))
+
+    def failed(self) -> None:
+        """The target did not take the batch in time: the next one is half as large."""
+        self._limit = max(SMALLEST_LIMIT, self._limit // 2)
