@@ -1,0 +1,92 @@
+"""The laws of deltas: composition is associative, and applying a composition is applying one after the other."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from projector.fold.algebra import NOTHING, absorb, apply, compose, erase
+from projector.fold.delta import ColumnOp, Delta, Deltas, Kind, Row, Update
+
+DEFAULTS: Row = {"name": "unnamed", "total": 5, "amount": Decimal(1), "low": None, "high": 3}
+ACCUMULATES = {"total": Kind.ADD, "amount": Kind.ADD, "low": Kind.MIN, "high": Kind.MAX}
+INTEGERS = st.integers(-100, 100)
+VALUES: dict[str, st.SearchStrategy[object]] = {
+    "name": st.none() | st.sampled_from(["a", "b"]),
+    "total": INTEGERS,
+    "amount": st.decimals(-100, 100, places=2),
+    "low": INTEGERS,
+    "high": INTEGERS,
+}
+NAMED = {name for name in ACCUMULATES if DEFAULTS[name] is not None}
+
+
+def op(column: str) -> st.SearchStrategy[ColumnOp]:
+    sets = st.tuples(st.just(Kind.SET), st.none() | VALUES[column])
+    if column not in ACCUMULATES:
+        return sets
+    return sets | st.tuples(st.just(ACCUMULATES[column]), VALUES[column])
+
+
+def rows() -> st.SearchStrategy[Row]:
+    """Rows as rules create them: accumulated columns with a default are named."""
+    required = {name: st.none() | VALUES[name] for name in NAMED}
+    optional = {name: st.none() | VALUES[name] for name in DEFAULTS if name not in NAMED}
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+OPS: st.SearchStrategy[dict[str, ColumnOp]] = st.fixed_dictionaries({}, optional={name: op(name) for name in DEFAULTS})
+REPLACEMENTS = rows().map(lambda row: Update({name: (Kind.SET, value) for name, value in row.items()}, True))
+DELTAS = st.builds(Delta, st.none() | rows(), st.none() | OPS.map(Update) | REPLACEMENTS)
+STATES = st.none() | st.fixed_dictionaries({name: st.none() | values for name, values in VALUES.items()})
+
+
+@given(DELTAS, DELTAS, STATES)
+def test_apply_after_compose_is_apply_after_apply(first: Delta, second: Delta, state: Row | None) -> None:
+    assert apply(compose(first, second), state, DEFAULTS) == apply(second, apply(first, state, DEFAULTS), DEFAULTS)
+
+
+@given(DELTAS, DELTAS, DELTAS)
+def test_composition_is_associative(first: Delta, second: Delta, third: Delta) -> None:
+    assert compose(compose(first, second), third) == compose(first, compose(second, third))
+
+
+@given(DELTAS)
+def test_nothing_is_neutral(delta: Delta) -> None:
+    assert compose(NOTHING, delta) == delta == compose(delta, NOTHING)
+
+
+@given(st.lists(st.none() | st.tuples(st.none() | rows(), OPS), min_size=1, max_size=6), STATES)
+def test_absorbing_in_place_is_composing(steps: list[tuple[Row | None, dict[str, ColumnOp]] | None], state: Row) -> None:
+    deltas: Deltas = {}
+    composed = NOTHING
+    for step in steps:
+        if step is None:
+            erase(deltas, ("k",))
+            composed = compose(composed, Delta(None, None))
+        else:
+            absent, ops = step
+            composed = compose(composed, Delta(absent and dict(absent), Update(dict(ops))))
+            absorb(deltas, ("k",), absent and dict(absent), dict(ops))
+    assert apply(deltas[("k",)], state, DEFAULTS) == apply(composed, state, DEFAULTS)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=5), st.randoms())
+def test_sums_of_numeric_values_are_exact_in_any_order(values: list[float], random: object) -> None:
+    decimals = [Decimal(repr(value)) for value in values]
+
+    def total(order: list[Decimal]) -> object:
+        composed = NOTHING
+        for value in order:
+            composed = compose(composed, Delta(None, Update({"amount": (Kind.ADD, value)})))
+        assert composed.row is not None
+        return composed.row.ops["amount"][1]
+
+    assert total(decimals) == total(decimals[::-1])
+
+
+def test_two_accumulations_of_one_column_are_refused() -> None:
+    first, second = (Delta(None, Update({"total": (kind, 1)})) for kind in (Kind.ADD, Kind.MAX))
+    with pytest.raises(ValueError, match="ADD and MAX of one column do not compose"):
+        compose(first, second)
