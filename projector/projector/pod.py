@@ -1,0 +1,164 @@
+"""The life of `projector work`: one worker of one build, as the operator deploys it."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+import structlog
+
+from projector.fold.compile import compile_definition
+from projector.http import ProbeServer
+from projector.metrics import Metrics
+from projector.ports import SourceUnavailable, StoreUnavailable, TopicMissing
+from projector.registry import BuildState, NotPermitted
+from projector.sources.kafka import KafkaSource
+from projector.stores.postgres import BuildSpec, PostgresStore, load_build
+from projector.version import VERSION
+from projector.worker.clock import SystemClock
+from projector.worker.health import Health
+from projector.worker.loop import GivenUp, Work, Worker
+from projector.worker.outage import Outage
+
+T = TypeVar("T")
+
+SERVERS, URI_FILE, PORT = "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS", "PROJECTOR_TARGET_URI_FILE", "PROJECTOR_HTTP_PORT"
+DEFAULT_URI_FILE = "/etc/projector/target/uri"
+DEFAULT_PORT = 8080
+HIGHEST_PORT = 65_535
+STOP_WITHIN = 4.5
+"""Seconds from SIGTERM to the end, whatever hangs: an open transaction is rolled back when its connection closes."""
+
+_log = structlog.get_logger(__name__)
+
+
+class BadSettings(Exception):
+    """The environment or a command line is not usable; each of `problems` is one line for a person."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+@dataclass(frozen=True, slots=True)
+class PodSettings:
+    """What a pod's environment says."""
+
+    servers: tuple[str, ...]
+    uri_file: Path
+    port: int
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "PodSettings":
+        """Raises BadSettings with all that is wrong."""
+        problems = []
+        servers = tuple(filter(None, (name.strip() for name in environment.get(SERVERS, "").split(","))))
+        if not servers:
+            problems.append(f"{SERVERS} is not set; it must name the Kafka brokers as host:port,host:port")
+        path = Path(environment.get(URI_FILE, DEFAULT_URI_FILE))
+        if not path.is_file():
+            problems.append(f"{URI_FILE}: there is no file {path}; does the Secret have the key?")
+        port = environment.get(PORT, str(DEFAULT_PORT))
+        if not port.isdecimal() or int(port) > HIGHEST_PORT:
+            problems.append(f"{PORT} is {port!r}, which is no port number")
+        if problems:
+            raise BadSettings(*problems)
+        return cls(servers, path, int(port))
+
+
+def read_uri(path: Path) -> str:
+    """The target's URI, as the Secret has it now. Raises StoreUnavailable, since a Secret can be mended."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreUnavailable(f"the file {path} with the target's URI cannot be read: {error}") from None
+    if not text:
+        raise StoreUnavailable(f"the file {path} with the target's URI is empty")
+    return text
+
+
+def work(settings: PodSettings, build: int, epoch: int) -> None:
+    """Work until SIGTERM. Raises GivenUp, NoSuchBuild, BadSettings."""
+    stop = stop_on_signals()
+    metrics, health = Metrics(VERSION), Health()
+    probes = serve_probes(settings.port, health, metrics)
+    try:
+        spec = patiently("target", lambda: load_build(read_uri(settings.uri_file), build), stop, health)
+        if spec is None:
+            return
+        require_current(spec, epoch)
+        run_worker(spec, settings.servers, lambda: read_uri(settings.uri_file), metrics, health, stop)
+    finally:
+        probes.stop()
+
+
+def serve_probes(port: int, health: Health, metrics: Metrics) -> ProbeServer:
+    """Serve probes and metrics. Raises BadSettings where the port is taken."""
+    probes = ProbeServer(port, health, metrics)
+    try:
+        probes.start()
+    except OSError as error:
+        raise BadSettings(f"port {port} for probes and metrics cannot be used: {error.strerror}") from None
+    return probes
+
+
+def require_current(spec: BuildSpec, epoch: int) -> None:
+    """Raise GivenUp where the build is not what this worker was started for any more."""
+    if spec.state in {BuildState.ABANDONED, BuildState.RETIRED}:
+        raise GivenUp(f"build {spec.build} was given up: it is {spec.state}")
+    if spec.epoch != epoch:
+        raise GivenUp(f"build {spec.build} is at epoch {spec.epoch}; this worker was started for epoch {epoch}")
+
+
+def run_worker(
+    spec: BuildSpec,
+    servers: tuple[str, ...],
+    uri: Callable[[], str],
+    metrics: Metrics,
+    health: Health,
+    stop: threading.Event,
+) -> None:
+    """Carry the build's partitions until `stop` is set. Raises GivenUp."""
+    program = compile_definition(spec.definition)
+    source = KafkaSource(servers, spec.definition.topics, spec.consumer_group)
+    store = PostgresStore(uri, spec, spec.epoch)
+    _log.info("worker started", build=spec.build, table=f"{spec.schema}.{spec.table}", group=spec.consumer_group)
+    Worker(Work(program, spec.partitions), source, store, metrics, health).run(stop)
+    _log.info("worker stopped", build=spec.build)
+
+
+def patiently(of: str, act: Callable[[], T], stop: threading.Event, health: Health | None = None) -> T | None:
+    """The result of `act`, tried again until what it needs is there; None when `stop` is set before."""
+    outage = Outage(of, SystemClock())
+    while not stop.is_set():
+        try:
+            result = act()
+        except (StoreUnavailable, SourceUnavailable, TopicMissing, NotPermitted) as error:
+            if health is not None:
+                health.turned()
+                health.waiting(f"{of} unavailable: {error}")
+            stop.wait(outage.again(str(error)))
+        else:
+            outage.over()
+            return result
+    return None
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; the process ends some seconds later even if something hangs."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if not stop.is_set():
+            stop.set()
+            timer = threading.Timer(STOP_WITHIN, lambda: os._exit(0))
+            timer.daemon = True
+            timer.start()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return stop
