@@ -1,0 +1,1 @@
+"""Decisions of the operator: pure functions over frozen values. No clock, no I/O, no Kubernetes types."""

@@ -1,0 +1,91 @@
+"""Actions as values. Each may be repeated without harm; none is taken for done before it was observed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from projector.ports import Ends, Partition
+from projector.registry import PublicName
+from projector.spec.definition import Definition
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureDeployment:
+    """Make the Deployment of a build look like `manifest`."""
+
+    build: int
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDeployment:
+    """Delete a Deployment of ours."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Register the projection and its public name, or adopt it."""
+
+    public_name: PublicName
+
+
+@dataclass(frozen=True, slots=True)
+class BeginBuild:
+    """Create a build: table, checkpoints, rights of the workers' role."""
+
+    version: str
+    token: str
+    definition: Definition
+    partitions: Mapping[Partition, Ends]
+    worker_role: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCatchUp:
+    """Let a build that has replayed everything follow the log."""
+
+    build: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Show a build under the public name."""
+
+    build: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Give a build up; its workers are fenced from then on."""
+
+    build: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Drop what an abandoned build left."""
+
+    build: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteProjection:
+    """Drop view, tables and registry entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddFinalizer:
+    """Let deletion wait for `DeleteProjection`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFinalizer:
+    """Let deletion go on."""
+
+
+RegistryAction = Claim | BeginBuild | OpenCatchUp | Publish | Abandon | Retire | DeleteProjection
+ClusterAction = EnsureDeployment | RemoveDeployment | AddFinalizer | RemoveFinalizer
+Action = RegistryAction | ClusterAction

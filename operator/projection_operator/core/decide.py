@@ -1,0 +1,64 @@
+"""The decision of a pass: a total function of what was observed and the time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from projection_operator.core.actions import Action, EnsureDeployment, RemoveDeployment
+from projection_operator.core.case import Case
+from projection_operator.core.edges import Outcome, outcome
+from projection_operator.core.events import Event, events
+from projection_operator.core.lag import Lag
+from projection_operator.core.observation import Observation
+from projection_operator.core.reasons import Reason, patience
+from projection_operator.core.report import report
+from projection_operator.core.status import Status
+from projection_operator.core.upkeep import upkeep
+
+SOON = 0.2
+"""Seconds until what an act on the registry or a finalizer did is looked at."""
+
+FOLLOWING = 3.0
+"""Seconds between looks while lag is above zero or moving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, what to say, and when to look again (seconds)."""
+
+    actions: tuple[Action, ...]
+    status: Status
+    events: tuple[Event, ...]
+    requeue_after: float
+
+
+def decide(observation: Observation, now: datetime) -> Decision:
+    """Decide. Never raises; `now` is aware of its zone."""
+    case = Case(observation, now)
+    found = outcome(case)
+    actions = (*found.actions, *upkeep(case, found.actions))
+    said = _refused(observation, found)
+    status = report(case, said)
+    return Decision(
+        actions=actions,
+        status=status,
+        events=events(observation.resource.status, status),
+        requeue_after=_again(case, said, actions),
+    )
+
+
+def _refused(observation: Observation, found: Outcome) -> Outcome:
+    refused = observation.refused
+    return found if refused is None else Outcome(refused.reason, refused.message)
+
+
+def _again(case: Case, said: Outcome, actions: tuple[Action, ...]) -> float:
+    if case.obs.refused is not None:
+        return patience(case.obs.refused.reason)
+    # Deployments wake the loop by their own events.
+    if any(not isinstance(action, EnsureDeployment | RemoveDeployment) for action in actions):
+        return SOON
+    wait = patience(said.reason)
+    if isinstance(case.lag, Lag):
+        moved = (case.obs.resource.status.get("lag") or {}).get("events") != case.lag.events
+        return min(wait, FOLLOWING) if moved or case.lag.events else wait
+    return wait if case.lag.reason is Reason.NO_BUILD else min(wait, patience(case.lag.reason))

@@ -1,0 +1,69 @@
+"""Events on transitions only: what the new status says that the old one did not."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from projection_operator.core.conditions import previous
+from projection_operator.core.reasons import OUTAGES, Reason
+from projection_operator.core.status import Condition, ConditionType, Status
+
+MESSAGE_LIMIT = 1024
+"""What the API server accepts in an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One Kubernetes event about the Projection."""
+
+    type: Literal["Normal", "Warning"]
+    reason: Reason
+    message: str
+
+
+def events(before: Mapping[str, Any], after: Status) -> tuple[Event, ...]:
+    """Events for the step from the status as it was to the new one."""
+    return (*_builds(before, after), *_conditions(before, after))
+
+
+def _builds(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
+    old_candidate = (before.get("candidate") or {}).get("build")
+    new_candidate = after.candidate.build if after.candidate else None
+    if after.candidate is not None and new_candidate != old_candidate:
+        yield Event(
+            "Normal", Reason.BUILD_BEGUN, f"build {new_candidate} of version {after.candidate.version} has begun"
+        )
+    if after.candidate is not None and after.candidate.step == "CatchingUp":
+        old_step = (before.get("candidate") or {}).get("step")
+        if old_step != "CatchingUp":
+            yield Event("Normal", Reason.CATCHING_UP, f"build {new_candidate} has replayed the log and follows it now")
+    if after.live_build is not None and after.live_build != before.get("liveBuild"):
+        yield Event("Normal", Reason.PUBLISHED, f"version {after.live_version} (build {after.live_build}) is live")
+    elif old_candidate not in (None, new_candidate):
+        yield Event("Normal", Reason.BUILD_GIVEN_UP, f"build {old_candidate} was given up")
+
+
+_WATCHED = (ConditionType.STALLED, ConditionType.DEGRADED)
+
+
+def _conditions(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
+    warned: set[str] = set()
+    for condition in after.conditions:
+        old = previous(before, condition.type)
+        if _warns(condition) and not _same(old, condition):
+            # Two conditions may tell of one trouble; one event is enough.
+            if condition.reason not in warned:
+                yield Event("Warning", Reason(condition.reason), condition.message[:MESSAGE_LIMIT])
+            warned.add(condition.reason)
+        elif condition.type in _WATCHED and condition.status == "False" and old.get("status") == "True":
+            yield Event("Normal", Reason.RECOVERED, f"no longer {condition.type}: {old.get('reason')} is over")
+
+
+def _warns(condition: Condition) -> bool:
+    if condition.type in _WATCHED:
+        return condition.status == "True"
+    return condition.type == ConditionType.READY and condition.status != "True" and condition.reason in OUTAGES
+
+
+def _same(old: Mapping[str, Any], new: Condition) -> bool:
+    return bool(old.get("status") == new.status and old.get("reason") == new.reason)

@@ -1,0 +1,155 @@
+"""The closed list of reasons in conditions and events, each with the sentence of what to do.
+
+A reason in `STALLED` needs a person: nothing moves until someone acts. All others move by themselves. Either way the
+operator looks again after `patience` seconds, so that nothing has to be restarted once the cause is mended.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """One-word reasons."""
+
+    # On the way, or arrived.
+    PENDING = "Pending"
+    BEGINNING = "Beginning"
+    REPLAYING = "Replaying"
+    CATCHING_UP = "CatchingUp"
+    SERVING = "Serving"
+    SUSPENDED = "Suspended"
+    SCALED_TO_ZERO = "ScaledToZero"
+    ABANDONING = "Abandoning"
+    DELETING = "Deleting"
+    PROGRESSING = "Progressing"
+    SETTLED = "Settled"
+    MEASURED = "Measured"
+    AS_EXPECTED = "AsExpected"
+    NO_BUILD = "NoBuild"
+
+    # Outages: they pass.
+    TARGET_UNAVAILABLE = "TargetUnavailable"
+    SOURCE_UNAVAILABLE = "SourceUnavailable"
+    CLUSTER_UNAVAILABLE = "ClusterUnavailable"
+    DEPOSED = "Deposed"
+    OUT_OF_STEP = "OutOfStep"
+    NO_WORKER_READY = "NoWorkerReady"
+
+    # A person is needed.
+    INVALID_SPEC = "InvalidSpec"
+    DEFINITION_CHANGED = "DefinitionChanged"
+    VERSION_CHANGE_NOT_SERVED = "VersionChangeNotServed"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason's name, not a secret
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason's name, not a secret
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason's name, not a secret
+    AUTHENTICATION_FAILED = "AuthenticationFailed"
+    NOT_PERMITTED = "NotPermitted"
+    TOPIC_MISSING = "TopicMissing"
+    TARGET_TAKEN = "TargetTaken"
+    TARGET_CHANGED = "TargetChanged"
+    TARGET_IN_USE = "TargetInUse"
+    TARGET_UNSUITABLE = "TargetUnsuitable"
+    FOREIGN_REGISTRY = "ForeignRegistry"
+    SOURCE_CHANGED = "SourceChanged"
+    PARTITIONS_GROWN = "PartitionsGrown"
+    PARTITIONS_STUCK = "PartitionsStuck"
+    DEPLOYMENT_REFUSED = "DeploymentRefused"
+
+    # Events only.
+    BUILD_BEGUN = "BuildBegun"
+    PUBLISHED = "Published"
+    BUILD_GIVEN_UP = "BuildGivenUp"
+    RECOVERED = "Recovered"
+
+
+STALLED = frozenset(
+    {
+        Reason.INVALID_SPEC,
+        Reason.DEFINITION_CHANGED,
+        Reason.VERSION_CHANGE_NOT_SERVED,
+        Reason.SECRET_MISSING,
+        Reason.SECRET_KEY_MISSING,
+        Reason.SECRET_INVALID,
+        Reason.AUTHENTICATION_FAILED,
+        Reason.NOT_PERMITTED,
+        Reason.TOPIC_MISSING,
+        Reason.TARGET_TAKEN,
+        Reason.TARGET_CHANGED,
+        Reason.TARGET_IN_USE,
+        Reason.TARGET_UNSUITABLE,
+        Reason.FOREIGN_REGISTRY,
+        Reason.SOURCE_CHANGED,
+        Reason.PARTITIONS_GROWN,
+        Reason.DEPLOYMENT_REFUSED,
+    }
+)
+"""Reasons that set Stalled=True."""
+
+OUTAGES = frozenset({Reason.TARGET_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, Reason.CLUSTER_UNAVAILABLE, Reason.DEPOSED})
+"""Reasons that pass by themselves and are worth a warning."""
+
+ADVICE: dict[Reason, str] = {
+    Reason.INVALID_SPEC: "Mend the spec; a changed definition needs a new version or rebuildToken once a build exists.",
+    Reason.DEFINITION_CHANGED: "Put the definition back, or give it a new version.",
+    Reason.SECRET_MISSING: "Create it; the operator looks again every few seconds.",
+    Reason.SECRET_KEY_MISSING: "Add the key, or name another one in the reference.",
+    Reason.SECRET_INVALID: "Put a PostgreSQL URI there, such as postgresql://user:password@host:5432/database.",
+    Reason.AUTHENTICATION_FAILED: "Correct the Secret or the role; the operator tries again every few seconds.",
+    Reason.NOT_PERMITTED: "Grant the right to the role of the Secret.",
+    Reason.TOPIC_MISSING: "Create the topic, or correct the name.",
+    Reason.TARGET_TAKEN: "Choose another table, or move the other one out of the way.",
+    Reason.TARGET_CHANGED: "Put the old name back; a read model under another name is another Projection.",
+    Reason.TARGET_IN_USE: "Drop what depends on it, or set deletionPolicy to Retain.",
+    Reason.TARGET_UNSUITABLE: "Mend the database, or name another one in the Secret.",
+    Reason.SOURCE_CHANGED: "Positions in the read model speak of another log. Put the old log back, or build anew.",
+    Reason.PARTITIONS_GROWN: "Events of the new partitions are not folded. Build anew.",
+    Reason.DEPLOYMENT_REFUSED: "Look at spec.projector and at quotas and policies of the namespace.",
+    Reason.TARGET_UNAVAILABLE: "The operator tries again by itself.",
+    Reason.SOURCE_UNAVAILABLE: "The operator tries again by itself.",
+    Reason.CLUSTER_UNAVAILABLE: "The operator tries again by itself.",
+}
+"""What to do, appended to the message; reasons that explain themselves have none."""
+
+
+def advised(reason: Reason, message: str) -> str:
+    """`message` with what to do about it."""
+    advice = ADVICE.get(reason)
+    if advice is None:
+        return message
+    return f"{message}{'' if message.endswith('.') else '.'} {advice}"
+
+
+_QUICK = frozenset(
+    {
+        Reason.SECRET_MISSING,
+        Reason.SECRET_KEY_MISSING,
+        Reason.SECRET_INVALID,
+        Reason.AUTHENTICATION_FAILED,
+        Reason.TARGET_UNAVAILABLE,
+        Reason.SOURCE_UNAVAILABLE,
+        Reason.CLUSTER_UNAVAILABLE,
+        Reason.DEPOSED,
+        Reason.OUT_OF_STEP,
+        Reason.NO_WORKER_READY,
+    }
+)
+
+
+def patience(reason: Reason) -> float:
+    """Seconds after which a resource with this reason is looked at again."""
+    if reason in _QUICK:
+        return 5.0
+    if reason in STALLED:
+        return 15.0
+    return 2.0 if reason in _ON_THE_WAY else 30.0
+
+
+_ON_THE_WAY = frozenset(
+    {
+        Reason.PENDING,
+        Reason.BEGINNING,
+        Reason.REPLAYING,
+        Reason.CATCHING_UP,
+        Reason.ABANDONING,
+        Reason.DELETING,
+    }
+)

@@ -1,0 +1,80 @@
+"""`status` of a Projection: a view of the registry and the cluster, never a truth of its own."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from projector.spec.models import Model
+
+Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
+
+
+class ConditionType(StrEnum):
+    """Types of conditions, by the kstatus conventions where they have one."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    LAG_KNOWN = "LagKnown"
+    DEGRADED = "Degraded"
+
+
+class Phase(StrEnum):
+    """One word for people; derived from the conditions, never read."""
+
+    PENDING = "Pending"
+    REPLAYING = "Replaying"
+    CATCHING_UP = "CatchingUp"
+    LIVE = "Live"
+    SUSPENDED = "Suspended"
+    STALLED = "Stalled"
+    DEGRADED = "Degraded"
+    DELETING = "Deleting"
+
+
+class Condition(Model):
+    """A condition as in metav1."""
+
+    type: Annotated[str, Field(max_length=63)]
+    status: Literal["True", "False", "Unknown"]
+    reason: Annotated[str, Field(max_length=63, description="One word of a closed list.")]
+    message: Annotated[str, Field(max_length=4096, description="What is so, and what to do.")]
+    observed_generation: Annotated[Int64, Field(description="Generation of the spec that this was seen for.")]
+    last_transition_time: Annotated[
+        str, Field(description="When status last changed.", json_schema_extra={"format": "date-time"})
+    ]
+
+
+class Candidate(Model):
+    """The build on its way to be live."""
+
+    version: str
+    build: Int64
+    step: Annotated[str, Field(description="Replaying or CatchingUp.")]
+    percent: Annotated[int, Field(ge=0, le=100, description="How much of the replay is done.")]
+
+
+class LagStatus(Model):
+    """How far the live build, or else the candidate, is behind its log. Absent where it is not known."""
+
+    events: Annotated[Int64, Field(description="Records not yet in the read model.")]
+    seconds: Annotated[Int64 | None, Field(description="Age of the oldest of them; 0 when there is none.")] = None
+
+
+class Status(Model):
+    """The whole of it."""
+
+    observed_generation: Annotated[Int64 | None, Field(description="Generation of the spec that this was made from.")]
+    phase: Annotated[Phase | None, Field(description="Summary for people; programs read the conditions.")] = None
+    live_version: Annotated[str | None, Field(description="Version that the public name shows.")] = None
+    live_build: Annotated[Int64 | None, Field(description="Build that the public name shows.")] = None
+    candidate: Candidate | None = None
+    lag: LagStatus | None = None
+    replicas: Annotated[int | None, Field(description="Projector pods of the build in work.")] = None
+    selector: Annotated[str | None, Field(description="Label selector of these pods.")] = None
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As sent to the API server; what is not known is absent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

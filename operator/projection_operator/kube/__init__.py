@@ -1,0 +1,1 @@
+"""The API server: a few calls on plain dictionaries, and the Lease."""

@@ -1,0 +1,1 @@
+"""The loop: one queue of keys, one level-triggered pass per key."""

@@ -1,0 +1,1 @@
+"""Clients of what lies outside the cluster: registries in PostgreSQL, and Kafka."""
