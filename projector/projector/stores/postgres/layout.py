@@ -177,6 +177,4 @@ def _accumulated(slot: Slot, before: sql.Composable, given: sql.Composable) -> s
     if slot.accumulates is Kind.ADD:
         return sql.SQL("coalesce({}, 0) + {}").format(before, given)
     function = sql.SQL("least" if slot.accumulates is Kind.MIN else "greatest")
-    # The fold compares text by code point, whatever the database's collation.
-    collation = sql.SQL(' COLLATE "C"' if slot.column.type == "text" else "")
-    return sql.SQL("{}({}{}, {})").format(function, before, collation, given)
+    return sql.SQL("{}({}, {})").format(function, before, given)

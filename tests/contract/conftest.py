@@ -1,0 +1,27 @@
+"""Real servers for the contract tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox import Sandbox
+from tests.support.postgres import Database
+
+pytest.register_assert_rewrite("tests.contract.store_contract")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str:
+    """URI of a superuser on the sandbox's PostgreSQL."""
+    sandbox = Sandbox()
+    sandbox.up("postgres")
+    return sandbox.endpoints.postgres_uri
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[Database]:
+    """A database of the test's own."""
+    made = Database(postgres)
+    made.create()
+    yield made
+    made.drop()
