@@ -126,7 +126,10 @@ class Demo:
     def _operator(self) -> None:
         with step("4. The operator, by Helm"):
             chart = f"helm upgrade --install projection-operator helm/projection-operator -n {OPERATOR_NS}"
-            images = f"--set image={self.images.operator} --set projector.image={self.images.projector}"
+            images = " ".join(
+                f"--set {part}.repository={name.rpartition(':')[0]} --set {part}.tag={name.rpartition(':')[2]}"
+                for part, name in (("image", self.images.operator), ("projectorImage", self.images.projector))
+            )
             self.shell.run(f"{chart} --create-namespace --wait {images}")
             self.shell.run(f"kubectl get pods -n {OPERATOR_NS}")
 

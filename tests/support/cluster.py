@@ -69,7 +69,8 @@ class Cluster:
             [
                 *("upgrade", "--install", "projection-operator", str(ROOT / "helm" / "projection-operator")),
                 *("-n", OPERATOR_NS, "--create-namespace", "--wait", "--timeout", "150s"),
-                *("--set", f"image={images.operator}", "--set", f"projector.image={images.projector}"),
+                *_image("image", images.operator),
+                *_image("projectorImage", images.projector),
             ],
         )
 
@@ -80,6 +81,11 @@ class Cluster:
     def wait_operator(self, timeout: float = 120) -> None:
         """Until every operator pod is ready."""
         wait.true("the operator is ready", lambda: _all_ready(self.operator_pods()), timeout)
+
+
+def _image(value: str, name: str) -> list[str]:
+    repository, _, tag = name.rpartition(":")
+    return ["--set", f"{value}.repository={repository}", "--set", f"{value}.tag={tag}"]
 
 
 def _all_ready(pods: Sequence[Json]) -> bool:
