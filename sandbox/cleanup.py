@@ -24,15 +24,20 @@ def down(processes: list[Process], paths: Paths, report: Report) -> None:
         _stop(process for process in processes if process.name == "etcd")
         kill_and_wait(procfs.marked(f"{MARK}={paths.state}"))
         shutil.rmtree(paths.state / "run", ignore_errors=True)
-    with report.step("machine", "removing pods, mounts, network and rules", "as before"):
-        pods(paths)
-        mounts.unmount([paths.state, paths.cache])
-        # Without this note nothing but processes was ever started.
-        if (paths.state / "machine.json").exists():
-            network.remove_rules()
-            network.remove_bridge()
-            cgroups.remove()
-            _remove_folders(network.restore(paths))
+    # Without this note nothing but processes was ever started here, and pods and bridge would be another sandbox's.
+    if (paths.state / "machine.json").exists():
+        with report.step("machine", "removing pods, mounts, network and rules", "as before"):
+            _restore_machine(paths)
+    mounts.unmount([paths.state])
+
+
+def _restore_machine(paths: Paths) -> None:
+    pods(paths)
+    mounts.unmount([paths.state, paths.cache])
+    network.remove_rules()
+    network.remove_bridge()
+    cgroups.remove()
+    _remove_folders(network.restore(paths))
 
 
 def pods(paths: Paths) -> None:
