@@ -1,14 +1,15 @@
 """Commands of the operator."""
 
 import asyncio
+import logging
 import sys
 
 import click
 
 from projection_operator.crd import crd_yaml
-from projection_operator.logs import configure
 from projection_operator.service import run as run_service
 from projection_operator.settings import BadSetting, Settings
+from projector.logs import configure
 
 
 @click.group()
@@ -24,7 +25,9 @@ def run() -> None:
     except BadSetting as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    configure(settings.log_level)
+    configure()
+    # One line per event of the watches says nothing.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     asyncio.run(run_service(settings))
 
 

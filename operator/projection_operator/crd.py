@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 NAME_LIMIT = 50
 """Characters of a Projection's name: it is a label's value, and the names of Deployments and pods grow from it."""
 
-_HEADER = "# Generated from the models by `projection-operator crd`; `make crd` writes it.\n"
+_HEADER = "# Generated from the models; `projection-operator crd` prints it.\n"
 
 _BUILT = "has(oldSelf.status) && (has(oldSelf.status.liveBuild) || has(oldSelf.status.candidate))"
 _NEW = "self.spec.version != oldSelf.spec.version || self.spec.rebuildToken != oldSelf.spec.rebuildToken"
@@ -161,7 +161,7 @@ _KEPT = (
 
 def _structural(schema: Schema, defs: Schema) -> Schema:
     schema = _flat(schema, defs)
-    out = {name: schema[name] for name in _KEPT if name in schema and schema[name] is not None}
+    out = {name: _without_nulls(schema[name]) for name in _KEPT if schema.get(name) is not None}
     if "const" in schema:
         out["enum"] = [schema["const"]]
     if "properties" in schema:
@@ -180,6 +180,12 @@ def _flat(schema: Schema, defs: Schema) -> Schema:
             (target,) = (part for part in schema["anyOf"] if part.get("type") != "null")
         schema = target | {name: value for name, value in schema.items() if name not in {"$ref", "anyOf"}}
     return schema
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: part for name, part in value.items() if part is not None}
+    return value
 
 
 def _map(schema: Schema, defs: Schema) -> Schema:

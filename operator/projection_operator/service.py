@@ -115,7 +115,8 @@ class Service:
             registry=registry,
             settings=handlers.settings(),
             standalone=True,
-            clusterwide=True,
+            clusterwide=not self._settings.namespaces,
+            namespaces=self._settings.namespaces,
             stop_flag=self._stop,
             ready_flag=self._watching,
         )

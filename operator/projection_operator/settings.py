@@ -16,14 +16,14 @@ class BadSetting(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Of one operator process. Times in seconds."""
+    """Of one operator process. Times in seconds; no `namespaces` means all."""
 
     projector_image: str
     lease: LeaseTerms
     holder: str
     http_port: int
     workers: int
-    log_level: str
+    namespaces: tuple[str, ...]
 
     @classmethod
     def of(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -44,7 +44,7 @@ class Settings:
             holder=f"{read.text('POD_NAME', socket.gethostname())}-{os.getpid()}-{os.urandom(3).hex()}",
             http_port=int(read.number("HTTP_PORT", 8080)),
             workers=int(read.number("WORKERS", 8)),
-            log_level=read.text("LOG_LEVEL", "INFO"),
+            namespaces=tuple(name for name in read.text("WATCH_NAMESPACES", ",").split(",") if name),
         )
 
 

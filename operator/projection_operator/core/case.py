@@ -7,7 +7,7 @@ from functools import cached_property
 from projection_operator.core import lag
 from projection_operator.core.observation import FINALIZER, Child, Observation, SourceView, Unknown
 from projection_operator.core.reasons import Reason
-from projector.registry import BuildState, BuildView, ProjectionView, PublicName
+from projector.registry import BuildState, BuildView, Identity, ProjectionView, PublicName
 from projector.spec.models import ProjectionSpec
 
 
@@ -118,7 +118,8 @@ class Case:
     def stuck(self) -> Unknown | None:
         """Events that stand in the way of the current build."""
         resource = self.obs.resource
-        return None if self.current is None else lag.stuck(self.current, resource.namespace, resource.name)
+        owner = Identity(self.obs.site.installation, resource.namespace, resource.name)
+        return None if self.current is None else lag.stuck(self.current, owner)
 
     @cached_property
     def child(self) -> Child | None:

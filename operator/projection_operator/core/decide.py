@@ -58,6 +58,8 @@ def _again(case: Case, said: Outcome, actions: tuple[Action, ...]) -> float:
     if any(not isinstance(action, EnsureDeployment | RemoveDeployment) for action in actions):
         return SOON
     wait = patience(said.reason)
+    if case.child is not None and case.child.unavailable_since is not None:
+        wait = min(wait, patience(Reason.NO_WORKER_READY))
     if isinstance(case.lag, Lag):
         moved = (case.obs.resource.status.get("lag") or {}).get("events") != case.lag.events
         return min(wait, FOLLOWING) if moved or case.lag.events else wait

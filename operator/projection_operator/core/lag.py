@@ -7,7 +7,7 @@ from datetime import datetime
 from projection_operator.core.observation import SourceView, Unknown
 from projection_operator.core.reasons import Reason
 from projector.ports import Ends, Partition
-from projector.registry import BuildView, CheckpointView
+from projector.registry import BuildView, CheckpointView, Identity
 
 CAUGHT_UP = 100
 """Unread events at which a first build is good enough to be shown."""
@@ -103,7 +103,7 @@ def percent(build: BuildView) -> int:
     return 100 if total == 0 else done * 100 // total
 
 
-def stuck(build: BuildView, namespace: str, name: str) -> Unknown | None:
+def stuck(build: BuildView, owner: Identity) -> Unknown | None:
     """Which events stand in the way, and the command that passes over the first of them."""
     found = [checkpoint.stuck for checkpoint in build.checkpoints if checkpoint.stuck is not None]
     if not found:
@@ -114,6 +114,7 @@ def stuck(build: BuildView, namespace: str, name: str) -> Unknown | None:
     return Unknown(
         Reason.PARTITIONS_STUCK,
         f"topic {at.topic}, partition {at.number}, offset {first.offset}: {first.message}{more}. "
-        f"The partition waits in front of this event. To pass over it: projector discard --namespace {namespace} "
-        f"--name {name} --topic {at.topic} --partition {at.number} --offset {first.offset} --reason <why>",
+        f"The partition waits in front of this event. To pass over it: projector discard "
+        f"--installation {owner.installation} --namespace {owner.namespace} --name {owner.name} "
+        f"--partition {at.topic}/{at.number} --offset {first.offset} --reason <why>",
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from projection_operator.core.reasons import Reason
@@ -70,13 +71,14 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A Deployment of ours. `manifest` is the whole object."""
+    """A Deployment of ours. `manifest` is the whole object; `unavailable_since` is when it last lacked ready pods."""
 
     name: str
     build: int
     epoch: int
     replicas: int
     ready: int
+    unavailable_since: datetime | None
     manifest: Mapping[str, Any]
 
 

@@ -1,5 +1,7 @@
 """Status from the facts and the outcome."""
 
+from datetime import timedelta
+
 from projection_operator.core import lag
 from projection_operator.core.case import Case
 from projection_operator.core.conditions import Said, Truth, conditions
@@ -10,6 +12,9 @@ from projection_operator.core.reasons import STALLED, Reason
 from projection_operator.core.status import Candidate, ConditionType, LagStatus, Phase, Status
 from projection_operator.core.upkeep import wanted_replicas
 from projector.registry import BuildState, BuildView
+
+PATIENCE_WITH_PODS = timedelta(seconds=20)
+"""How long pods may take to become ready before that is called trouble."""
 
 _AT_REST = frozenset({Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
 
@@ -79,27 +84,28 @@ def _lag_known(case: Case) -> Said:
 
 
 def _degraded(case: Case) -> Said:
-    trouble = _trouble(case)
+    if case.current is None:
+        return Said(ConditionType.DEGRADED, "False", Reason.NO_BUILD, "nothing has been built yet")
+    trouble = _trouble(case, case.current)
     if trouble is None:
         return Said(ConditionType.DEGRADED, "False", Reason.AS_EXPECTED, "the read model is fed as the spec asks")
     return Said(ConditionType.DEGRADED, "True", trouble.reason, trouble.message)
 
 
-def _trouble(case: Case) -> Unknown | None:
-    """What keeps the current build from being fed, worst first."""
-    if case.current is None:
-        return None
+def _trouble(case: Case, build: BuildView) -> Unknown | None:
+    """What keeps `build` from being fed, worst first."""
     if case.stuck is not None:
         return case.stuck
     for part in (case.misfit, case.obs.worker, case.obs.source):
         if isinstance(part, Unknown):
             return part
-    return _nobody_works(case, case.current)
+    return _nobody_works(case, build)
 
 
 def _nobody_works(case: Case, build: BuildView) -> Unknown | None:
     wanted = 0 if case.spec is None else wanted_replicas(case.spec)
-    if wanted == 0 or not case.children_known or (case.child is not None and case.child.ready > 0):
+    since = None if case.child is None or case.child.ready > 0 else case.child.unavailable_since
+    if wanted == 0 or since is None or case.now - since < PATIENCE_WITH_PODS:
         return None
     resource = case.obs.resource
     labels = selector_text(resource.name, build.number)

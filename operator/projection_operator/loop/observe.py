@@ -191,6 +191,8 @@ def _owned(item: Object, uid: str) -> bool:
 
 
 def _child(item: Object) -> Child:
+    # Items of a list come without these two.
+    item |= {"apiVersion": "apps/v1", "kind": "Deployment"}
     meta, status = item["metadata"], item.get("status") or {}
     return Child(
         name=meta["name"],
@@ -198,8 +200,16 @@ def _child(item: Object) -> Child:
         epoch=_number((meta.get("annotations") or {}).get(EPOCH_ANNOTATION)),
         replicas=status.get("replicas", 0),
         ready=status.get("readyReplicas", 0),
+        unavailable_since=_unavailable_since(status),
         manifest=item,
     )
+
+
+def _unavailable_since(status: Mapping[str, Any]) -> datetime | None:
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "Available" and condition["status"] != "True":
+            return datetime.fromisoformat(condition["lastTransitionTime"])
+    return None
 
 
 def _number(text: str | None) -> int:
