@@ -21,7 +21,7 @@ ORDERS = tuple(Partition("orders", "id-1", number) for number in range(4))
 
 @dataclass
 class Database:
-    """A database that is dropped at the end, with the roles made for it. `admin` is a superuser's URI to another one."""
+    """A database that is dropped at the end, with its roles. `admin` is a superuser's URI to another one."""
 
     admin: str
     name: str = field(default_factory=lambda: f"t_{secrets.token_hex(6)}")

@@ -5,7 +5,7 @@ delta is. Any other is two, one for each state of the row.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -23,6 +23,14 @@ SourceRow = list[str | None]
 _SET, _ADD = Kind.SET, Kind.ADD
 
 
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("PostgreSQL text cannot hold a NUL character")
+    if not value.isascii():
+        value.encode()
+    return value
+
+
 def _json(value: Value) -> str:
     return json.dumps(value, separators=(",", ":"))
 
@@ -32,7 +40,7 @@ def _boolean(value: Value) -> str:
 
 
 _FORMS: dict[ColumnType, Callable[[Any], str]] = {
-    "text": str,
+    "text": _text,
     "smallint": str,
     "integer": str,
     "bigint": str,
@@ -70,8 +78,8 @@ class Encoder:
             delta = deltas[key]
             try:
                 rows += self._delta(key, delta)
-            except (ValueError, TypeError, AttributeError) as error:
-                raise BadRow(f"the row of key {key!r} cannot be written: {error}") from None
+            except (ValueError, TypeError) as error:
+                raise BadRow(f"{self._place(key, delta)}: {error}") from None
         return rows
 
     def _delta(self, key: Key, delta: Delta) -> Iterable[SourceRow]:
@@ -140,11 +148,20 @@ class Encoder:
         quoted = [index for index, kind in enumerate(self._types) if kind in _QUOTED]
         return "".join([_line(row, quoted) for row in rows])
 
+    def _place(self, key: Key, delta: Delta) -> str:
+        """Where in a row the value stands that has no text form."""
+        for column, value in zip(self._layout.key, key, strict=True):
+            if not _has_form(column.type, value):
+                return f"key column {column.name}"
+        for name, value in _values(delta):
+            if value is not None and not _has_form(self._slots[name].column.type, value):
+                return f"column {name} of key {key!r}"
+        return f"the row of key {key!r}"
+
     def misfit(self, deltas: Deltas) -> str | None:
         """The first value that is out of its column's range, in words; the server does not say which it was."""
         for key, delta in deltas.items():
-            given: dict[str, Value] = {} if delta.row is None else {n: value for n, (_, value) in delta.row.ops.items()}
-            for name, value in [*(delta.absent or {}).items(), *given.items()]:
+            for name, value in _values(delta):
                 if _out_of_range(self._slots[name], value):
                     return f"column {name} of key {key!r}: {value} is out of range for {self._slots[name].column.type}"
         return None
@@ -159,6 +176,20 @@ class Encoder:
         place = self._layout.names.index(source_name)
         names = {slot.index: name for name, slot in self._slots.items()}
         return names.get(place) or self._layout.key[place].name
+
+
+def _values(delta: Delta) -> Iterator[tuple[str, Value]]:
+    yield from (delta.absent or {}).items()
+    if delta.row is not None:
+        yield from ((name, value) for name, (_, value) in delta.row.ops.items())
+
+
+def _has_form(kind: ColumnType, value: Value) -> bool:
+    try:
+        _FORMS[kind](value)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _sets(row: Row) -> dict[str, ColumnOp]:

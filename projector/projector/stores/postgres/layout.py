@@ -111,13 +111,15 @@ def merge_from_stage(schema: str, table: str, layout: Layout) -> sql.Composed:
     return _merge(schema, table, layout, sql.Identifier("pg_temp", STAGE) + sql.SQL(" AS s"))
 
 
-def merge_from_arrays(schema: str, table: str, layout: Layout) -> sql.Composed:
-    """MERGE of one array parameter per source column."""
-    arrays = [sql.SQL("%s::{}[]").format(sql.SQL(wire_type(kind))) for kind in layout.types]
-    source = sql.SQL("unnest({}) AS s ({})").format(
-        sql.SQL(", ").join(arrays), sql.SQL(", ").join(map(sql.Identifier, layout.names))
+def prepare_merge(statement: str, schema: str, table: str, layout: Layout) -> sql.Composed:
+    """PREPARE of the MERGE that takes one array per source column."""
+    types = sql.SQL(", ").join(sql.SQL(wire_type(kind) + "[]") for kind in layout.types)
+    arrays = sql.SQL(", ").join(sql.SQL(f"${number}") for number in range(1, layout.width + 1))
+    names = sql.SQL(", ").join(map(sql.Identifier, layout.names))
+    source = sql.SQL("unnest({}) AS s ({})").format(arrays, names)
+    return sql.SQL("PREPARE {} ({}) AS {}").format(
+        sql.Identifier(statement), types, _merge(schema, table, layout, source)
     )
-    return _merge(schema, table, layout, source)
 
 
 def _merge(schema: str, table: str, layout: Layout, source: sql.Composable) -> sql.Composed:

@@ -1,8 +1,9 @@
 """Rows and checkpoints of one build in PostgreSQL.
 
-A commit is one transaction sent in one go: the compare-and-set of the checkpoints, the MERGE of the rows, COMMIT. The
-server stops at the compare-and-set where it fails, so no round trip is spent on looking. Rows of a large batch are
-copied into the session's own table before, in a transaction of its own that locks nothing others need.
+A commit is one transaction in one message: the compare-and-set of the checkpoints and the MERGE of the rows. The server
+has all of it before it begins, so a worker may be stopped at any moment and holds no lock; it stops at the
+compare-and-set where that fails, so no round trip is spent on looking. Rows of a large batch are copied into the
+session's own table before, in a transaction of its own that locks nothing others need.
 
 The caller's one thread owns the store. A crash before COMMIT leaves the database as it was; where the answer to COMMIT
 is lost, `commit` raises StoreUnavailable and `positions` tells what happened.
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import structlog
-from psycopg import Connection, Cursor, errors, sql
+from psycopg import Connection, errors, sql
 
 from projector.fold.delta import Deltas
 from projector.ports import Fenced, Move, Partition, StoreUnavailable, Stuck
@@ -22,9 +23,9 @@ from projector.stores.postgres import faults
 from projector.stores.postgres.builds import BuildSpec
 from projector.stores.postgres.connection import address, connect, require_version
 from projector.stores.postgres.encode import Encoder, SourceRow
-from projector.stores.postgres.layout import STAGE, Layout, merge_from_arrays, merge_from_stage, stage_table
+from projector.stores.postgres.layout import STAGE, Layout, merge_from_stage, prepare_merge, stage_table
 
-COPY_FROM_ROWS = 500
+COPY_FROM_ROWS = 1_000
 """Rows from which copying is faster than sending arrays, measured in docs/adr/0003-write-path.md."""
 
 _ARRAY_ROWS = 10_000
@@ -43,14 +44,15 @@ _SETTINGS = {
     "jit": "off",
 }
 
-_MOVE = """
-SELECT projections.move(%s, %s, %s::text[], %s::integer[], %s::bigint[], %s::bigint[], %s::timestamptz[])
-"""
+_MOVE = sql.SQL(
+    "SELECT projections.move({build}, {epoch}, {topic_ids}::text[], {partitions}::integer[], {previous}::bigint[], "
+    "{following}::bigint[], {event_times}::timestamptz[])"
+)
 _POSITIONS = """
 SELECT topic_id, partition, next_offset FROM projections.checkpoint WHERE build = %s AND epoch = %s
 """
-# A worker that was stopped between two messages of a transaction sits in no timeout of the server's: its session is
-# neither idle nor in a statement. Whoever takes over the build ends it.
+# A worker that was stopped in the middle of a COPY is in no timeout of the server's, for its session is neither idle
+# nor at work. It locks nothing, but what it might see can not be vacuumed; whoever takes over the build ends it.
 _END_STOPPED = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name = current_setting('application_name') AND usename = current_user AND datname = current_database()
@@ -90,7 +92,7 @@ class PostgresStore:
         self._encoder = Encoder(layout)
         self._stage = stage_table(layout)
         self._merge_stage = merge_from_stage(build.schema, build.table, layout)
-        self._merge_arrays = merge_from_arrays(build.schema, build.table, layout)
+        self._prepare = prepare_merge("projector_merge", build.schema, build.table, layout)
         self._connection: Connection | None = None
         self._staged = False
         self._may_stage = True
@@ -120,7 +122,7 @@ class PostgresStore:
         with self._translated(deltas):
             connection = self._open()
             if len(rows) >= self._copy_from and self._copied(connection, rows):
-                self._transaction(connection, moves, [(self._merge_stage, None), (_TRUNCATE, None)])
+                self._transaction(connection, moves, [self._merge_stage, _TRUNCATE])
                 self._staged = False
             else:
                 self._transaction(connection, moves, list(self._array_statements(rows)))
@@ -149,24 +151,33 @@ class PostgresStore:
     def _open(self) -> Connection:
         if self._connection is None:
             connection = connect(self._uri(), application=f"projector b{self._build}", settings=_SETTINGS)
-            require_version(connection)
             self._connection = connection
             self._staged = False
+            require_version(connection)
+            connection.execute(self._prepare)
         return self._connection
 
-    def _transaction(
-        self, connection: Connection, moves: Sequence[Move], merges: Sequence[tuple[sql.Composed, list[str] | None]]
-    ) -> None:
-        with _pipeline(connection) as cursor:
-            cursor.execute("BEGIN")
-            cursor.execute(_MOVE, (self._build, self._epoch, *_columns(moves)), prepare=True)
-            for statement, values in merges:
-                cursor.execute(statement, values, prepare=statement is not _TRUNCATE)
-            cursor.execute("COMMIT")
+    def _transaction(self, connection: Connection, moves: Sequence[Move], statements: Sequence[sql.Composable]) -> None:
+        # One message of the simple protocol is one transaction; an error in it leaves nothing behind.
+        connection.execute(sql.SQL("; ").join([self._move(moves), *statements]))
 
-    def _array_statements(self, rows: list[SourceRow]) -> Iterator[tuple[sql.Composed, list[str] | None]]:
+    def _move(self, moves: Sequence[Move]) -> sql.Composed:
+        # In one order for all workers, so that two which meet do not deadlock.
+        ordered = sorted(moves, key=lambda move: move.partition)
+        return _MOVE.format(
+            build=self._build,
+            epoch=self._epoch,
+            topic_ids=[m.partition.topic_id for m in ordered],
+            partitions=[m.partition.number for m in ordered],
+            previous=[m.previous for m in ordered],
+            following=[m.next for m in ordered],
+            event_times=[_moment(m.event_time_ms) for m in ordered],
+        )
+
+    def _array_statements(self, rows: list[SourceRow]) -> Iterator[sql.Composable]:
         for first in range(0, len(rows), _ARRAY_ROWS):
-            yield self._merge_arrays, self._encoder.arrays(rows[first : first + _ARRAY_ROWS])
+            arrays = self._encoder.arrays(rows[first : first + _ARRAY_ROWS])
+            yield sql.SQL("EXECUTE projector_merge ({})").format(sql.SQL(", ").join(map(sql.Literal, arrays)))
 
     def _copied(self, connection: Connection, rows: list[SourceRow]) -> bool:
         """Bring the rows into the session's own table; False where the role may not have one."""
@@ -216,30 +227,5 @@ class PostgresStore:
             self._connection = None
 
 
-@contextmanager
-def _pipeline(connection: Connection) -> Iterator[Cursor]:
-    """Send what is executed in one go; raises the first error, without the driver's warning of those that follow it."""
-    first: psycopg.Error | None = None
-    try:
-        with connection.pipeline(), connection.cursor() as cursor:
-            try:
-                yield cursor
-            except psycopg.Error as error:
-                first = error
-    except psycopg.Error as error:
-        raise first or error from None
-    if first is not None:
-        raise first
-
-
-def _columns(moves: Sequence[Move]) -> tuple[list[object], ...]:
-    # In one order for all workers, so that two which meet do not deadlock.
-    ordered = sorted(moves, key=lambda move: move.partition)
-    times = [None if m.event_time_ms is None else datetime.fromtimestamp(m.event_time_ms / 1000, UTC) for m in ordered]
-    return (
-        [m.partition.topic_id for m in ordered],
-        [m.partition.number for m in ordered],
-        [m.previous for m in ordered],
-        [m.next for m in ordered],
-        list(times),
-    )
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
