@@ -115,6 +115,8 @@ class Service:
             registry=registry,
             settings=handlers.settings(),
             standalone=True,
+            # Its own guess asks for the user's name, and a pod's user has none.
+            identity=self._settings.holder,  # type: ignore[arg-type]  # a NewType that kopf does not export
             clusterwide=not self._settings.namespaces,
             namespaces=self._settings.namespaces,
             stop_flag=self._stop,
