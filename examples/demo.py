@@ -130,7 +130,7 @@ class Demo:
                 f"--set {part}.repository={name.rpartition(':')[0]} --set {part}.tag={name.rpartition(':')[2]}"
                 for part, name in (("image", self.images.operator), ("projectorImage", self.images.projector))
             )
-            self.shell.run(f"{chart} --create-namespace --wait {images}")
+            self.shell.run(f"{chart} --create-namespace --take-ownership --wait {images}")
             self.shell.run(f"kubectl get pods -n {OPERATOR_NS}")
 
     def _apply(self) -> None:

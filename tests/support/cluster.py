@@ -68,7 +68,7 @@ class Cluster:
             "helm",
             [
                 *("upgrade", "--install", "projection-operator", str(ROOT / "helm" / "projection-operator")),
-                *("-n", OPERATOR_NS, "--create-namespace", "--wait", "--timeout", "150s"),
+                *("-n", OPERATOR_NS, "--create-namespace", "--take-ownership", "--wait", "--timeout", "150s"),
                 *_image("image", images.operator),
                 *_image("projectorImage", images.projector),
             ],
