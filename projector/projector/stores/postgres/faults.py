@@ -7,7 +7,7 @@ from psycopg import errors
 
 from projector.fold.delta import Deltas
 from projector.ports import BadRow, Fenced, StoreUnavailable
-from projector.stores.postgres.connection import Address, cause
+from projector.stores.postgres.connection import cause
 from projector.stores.postgres.encode import Encoder
 
 FENCED = "PJ001"
@@ -22,7 +22,7 @@ _BAD_DATA = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceede
 _STAGED_COLUMN = re.compile(r"COPY \S+, line \d+, column (\w+)")
 
 
-def translated(error: psycopg.Error, target: Address, encoder: Encoder, deltas: Deltas) -> Exception:
+def translated(error: psycopg.Error, target: str, encoder: Encoder, deltas: Deltas) -> Exception:
     """The port's exception for an error of the server or of the connection."""
     if error.sqlstate == FENCED or isinstance(error, _GONE):
         return Fenced(cause(error))

@@ -77,7 +77,7 @@ _log = structlog.get_logger()
 class PostgresStore:
     """`projector.ports.Store` for the workers of one build under one epoch.
 
-    `uri` is asked at each connect, since a Secret may change. `copy_from` is the number of source rows from which a
+    `uri` is asked at each connect, since a Secret may change; where it cannot tell it raises StoreUnavailable. `copy_from` is the number of source rows from which a
     batch is copied instead of sent as arrays.
     """
 
@@ -93,6 +93,7 @@ class PostgresStore:
         self._stage = stage_table(layout)
         self._merge_stage = merge_from_stage(build.schema, build.table, layout)
         self._prepare = prepare_merge("projector_merge", build.schema, build.table, layout)
+        self._target = ""
         self._connection: Connection | None = None
         self._staged = False
         self._may_stage = True
@@ -150,7 +151,9 @@ class PostgresStore:
 
     def _open(self) -> Connection:
         if self._connection is None:
-            connection = connect(self._uri(), application=f"projector b{self._build}", settings=_SETTINGS)
+            uri = self._uri()
+            self._target = str(address(uri))
+            connection = connect(uri, application=f"projector b{self._build}", settings=_SETTINGS)
             self._connection = connection
             self._staged = False
             require_version(connection)
@@ -209,7 +212,7 @@ class PostgresStore:
             yield
         except psycopg.Error as error:
             self._recover()
-            raise faults.translated(error, address(self._uri()), self._encoder, deltas or {}) from None
+            raise faults.translated(error, self._target, self._encoder, deltas or {}) from None
         except StoreUnavailable:
             self.close()
             raise
