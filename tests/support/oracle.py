@@ -145,17 +145,13 @@ def fit(column: Column, value: Any) -> Any:
     if column.type in WIDTH:
         limit = 2 ** WIDTH[column.type]
         return check(kind is int and -limit <= value < limit, value)
-    if column.type == "numeric":
-        check(kind in (int, float) and (kind is int or math.isfinite(value)), value)
-        return Fraction(Decimal(repr(value)))
-    if column.type == "double precision":
-        return float(check(kind is int or (kind is float and math.isfinite(value)), value))
+    if column.type in ("numeric", "double precision"):
+        check(kind is int or (kind is float and math.isfinite(value)), value)
+        return Fraction(Decimal(repr(value))) if column.type == "numeric" else float(value)
     if column.type == "jsonb":
         return check(kind is not datetime and "\\u0000" not in json.dumps(value), value)
-    if column.type == "boolean":
-        return check(kind is bool, value)
-    if column.type == "timestamptz" and kind is datetime:
-        return value
+    if column.type == "boolean" or (column.type == "timestamptz" and kind is datetime):
+        return check(kind in (bool, datetime), value)
     return _text_to(column.type, check(kind is str and "\0" not in value, value))
 
 

@@ -93,11 +93,13 @@ class _Walk:
             return same(left, right) is (sign == "eq")
         if sign == "in":
             if isinstance(right, dict):
-                return check(isinstance(left, str), left) in right
+                name: str = check(isinstance(left, str), left)
+                return name in right
             return any(same(left, item) for item in check(isinstance(right, list), right))
         ordered = (int, float, str, bool, datetime)
         check(type(left) in ordered and (type(left) is type(right) or _numbers(left, right)), None)
-        return {"lt": left < right, "le": left <= right, "gt": left > right, "ge": left >= right}[sign]
+        results = {"lt": left < right, "le": left <= right, "gt": left > right, "ge": left >= right}
+        return bool(results[sign])
 
     def addition(self, operator: Any, right: Any) -> Any:
         return self._arithmetic(operator, right)

@@ -72,7 +72,9 @@ _ints_2 = (
     | st.just("int(timestamp(event.t))")
 )
 _doubles_2 = (
-    _doubles_1 | _binary(["+", "-", "*", "/"], _doubles_1, _doubles_1) | _wrapped(["(-@)", "double(string(@))"], _doubles_1)
+    _doubles_1
+    | _binary(["+", "-", "*", "/"], _doubles_1, _doubles_1)
+    | _wrapped(["(-@)", "double(string(@))"], _doubles_1)
 )
 _texts_2 = _texts_1 | _binary(["+"], _texts_1, _texts_1) | _wrapped(["string(@)"], _ints_2 | _doubles_2)
 _bools_1 = (
@@ -147,7 +149,24 @@ DEFINITIONS = st.lists(rules(), min_size=2, max_size=6).map(
     lambda made: definition(*made, columns=COLUMNS, key=["id", "part"])
 )
 
-SPOILS: list[Any] = [None, True, 1, 1.0, "x", "", [], {}, [1], {"n": 1}, 2**63 - 1, -(2**63), 2**64, 40_000, "2026-13-01"]
+SPOILS: list[Any] = [
+    None,
+    True,
+    1,
+    1.0,
+    "x",
+    "",
+    [],
+    {},
+    [1],
+    {"n": 1},
+    2**63 - 1,
+    -(2**63),
+    2**64,
+    40_000,
+    "2026-13-01",
+    "a\0",
+]
 
 
 def _event(random: Random) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What expressions mean: values, and errors at run time in the user's words. Each is run by both generated functions."""
+"""What expressions mean: values, and errors at run time in the user's words."""
 
 from datetime import UTC, datetime
 from typing import Any

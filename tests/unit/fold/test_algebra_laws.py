@@ -58,7 +58,9 @@ def test_nothing_is_neutral(delta: Delta) -> None:
 
 
 @given(st.lists(st.none() | st.tuples(st.none() | rows(), OPS), min_size=1, max_size=6), STATES)
-def test_absorbing_in_place_is_composing(steps: list[tuple[Row | None, dict[str, ColumnOp]] | None], state: Row) -> None:
+def test_absorbing_in_place_is_composing(
+    steps: list[tuple[Row | None, dict[str, ColumnOp]] | None], state: Row
+) -> None:
     deltas: Deltas = {}
     composed = NOTHING
     for step in steps:
@@ -72,8 +74,15 @@ def test_absorbing_in_place_is_composing(steps: list[tuple[Row | None, dict[str,
     assert apply(deltas[("k",)], state, DEFAULTS) == apply(composed, state, DEFAULTS)
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=5), st.randoms())
-def test_sums_of_numeric_values_are_exact_in_any_order(values: list[float], random: object) -> None:
+@given(DELTAS, DELTAS)
+def test_a_replacing_update_sets_all_that_it_names(first: Delta, second: Delta) -> None:
+    update = compose(first, second).row
+    if update is not None and update.replace:
+        assert {kind for kind, _ in update.ops.values()} <= {Kind.SET}
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=5))
+def test_sums_of_numeric_values_are_exact_in_any_order(values: list[float]) -> None:
     decimals = [Decimal(repr(value)) for value in values]
 
     def total(order: list[Decimal]) -> object:

@@ -95,9 +95,18 @@ def test_results_are_checked_too() -> None:
 
 
 def test_the_rule_at_fault_is_named_and_no_other_applied() -> None:
-    compiled = program(SET_NAME, {"events": ["E"], "key": KEY, "when": "event.n > 1", "increment": {"total": "event.n"}})
+    compiled = program(
+        SET_NAME, {"events": ["E"], "key": KEY, "when": "event.n > 1", "increment": {"total": "event.n"}}
+    )
     record = event("E", {"id": "k", "name": "n", "n": "many"})
     assert message(compiled, record) == "event.n > 1 compares text with int (rule 1, when)"
+
+
+def test_a_field_may_be_null_for_one_rule_and_not_for_another() -> None:
+    compiled = program({"events": ["E"], "key": KEY, "set": {"small": "event.v"}, "increment": {"total": "event.v"}})
+    assert message(compiled, event("E", {"id": "k", "v": None})) == (
+        "event.v is null; an increment needs a number (rule 0, increment total)"
+    )
 
 
 def test_everything_before_a_bad_event_is_kept() -> None:

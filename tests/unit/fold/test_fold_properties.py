@@ -7,14 +7,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from projector.spec.definition import Definition
 from tests.support.oracle import Reference
 from tests.support.records import FakeRecord
-from tests.support.worlds import BATCHES, DEFINITIONS, Batch, LOGS, MemoryTable, work
-
-SLOW = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+from tests.support.worlds import BATCHES, DEFINITIONS, LOGS, Batch, MemoryTable, work
 
 
 def comparable(value: Any) -> Any:
@@ -30,7 +28,6 @@ def comparable(value: Any) -> Any:
     return type(value).__name__, value
 
 
-@SLOW
 @given(DEFINITIONS, LOGS, BATCHES)
 def test_any_split_and_any_crash_give_the_reference_table(
     definition: Definition, log: list[FakeRecord], batches: list[Batch]

@@ -26,15 +26,19 @@ RULES: list[tuple[list[dict[str, Any]], list[str]]] = [
     (
         [rule(increment={"name": "1"})],
         [
-            "spec.rules[0].increment.name: column `name` is text; only smallint, integer, bigint and numeric columns "
-            "can be incremented"
+            (
+                "spec.rules[0].increment.name: column `name` is text; only smallint, integer, bigint and numeric "
+                "columns can be incremented"
+            )
         ],
     ),
     (
         [rule(max={"name": "event.x"})],
         [
-            "spec.rules[0].max.name: column `name` is text; max serves smallint, integer, bigint, numeric, "
-            "double precision, timestamptz and date columns"
+            (
+                "spec.rules[0].max.name: column `name` is text; max serves smallint, integer, bigint, numeric, "
+                "double precision, timestamptz and date columns"
+            )
         ],
     ),
     (

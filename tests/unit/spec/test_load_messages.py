@@ -43,8 +43,10 @@ CASES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda data: data["rules"][0].update(set={"name": 1}), "spec.rules[0].set.name: must be text; put it in quotes"),
     (
         lambda data: data["rules"][0].update(set={"flag": True}),
-        "spec.rules[0].set.flag: was read as true: YAML 1.1 takes on, off, yes, no, true and false for truth values; "
-        "quote it",
+        (
+            "spec.rules[0].set.flag: was read as true: YAML 1.1 takes on, off, yes, no, true and false for truth "
+            "values; quote it"
+        ),
     ),
     (lambda data: data["rules"][0].update(events="E"), "spec.rules[0].events: must be a list"),
     (lambda data: data["rules"][0].update(key="event.id"), "spec.rules[0].key: must be a mapping of names to values"),
@@ -53,8 +55,10 @@ CASES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda data: data.update(scaling={"replicas": "two"}), "spec.scaling.replicas: must be a whole number"),
     (
         lambda data: data["rules"][0].update(set={True: "event.on"}),
-        "spec.rules[0].set: a name was read as true: YAML 1.1 takes on, off, yes, no, true and false for truth "
-        "values; quote the name",
+        (
+            "spec.rules[0].set: a name was read as true: YAML 1.1 takes on, off, yes, no, true and false for truth "
+            "values; quote the name"
+        ),
     ),
     (
         lambda data: data["source"]["kafka"].update(type="ce_type"),
@@ -96,8 +100,10 @@ FILES = [
     ),
     (
         "kind: Projection\napiVersion: projections.dev/v1alpha1\nmetadata: {name: x}\nspec:\n  on: 1\n  version: '1'\n",
-        "spec: a name was read as true: YAML 1.1 takes on, off, yes, no, true and false for truth values; "
-        "quote the name",
+        (
+            "spec: a name was read as true: YAML 1.1 takes on, off, yes, no, true and false for truth values; "
+            "quote the name"
+        ),
     ),
     ("kind: Projection\nspec: {a: 1, a: 2}\n", "line 2, column 14: is not YAML: key 'a' twice"),
 ]
