@@ -1,5 +1,7 @@
 """kopf's part: watches and credentials. An event only compares a signature and wakes the queue."""
 
+import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -65,7 +67,8 @@ def register(registry: kopf.OperatorRegistry, signatures: Signatures) -> None:
 
     @kopf.on.login(registry=registry)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        found = kopf.login_with_service_account(**kwargs)
+        return _by_address(found) if found else kopf.login_with_kubeconfig(**kwargs)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def projection(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's keyword
@@ -74,6 +77,14 @@ def register(registry: kopf.OperatorRegistry, signatures: Signatures) -> None:
     @kopf.on.event("apps", "v1", "deployments", labels={"app.kubernetes.io/managed-by": MANAGER}, registry=registry)
     async def deployment(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's keyword
         signatures.deployment(type, body)
+
+
+def _by_address(found: kopf.ConnectionInfo) -> kopf.ConnectionInfo:
+    """Reach the API server as all other clients in a pod do: by the injected address, so that DNS may be away."""
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        return found
+    return dataclasses.replace(found, server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}")
 
 
 def settings() -> kopf.OperatorSettings:
