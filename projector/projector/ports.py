@@ -9,38 +9,25 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from projector.fold.delta import Deltas
+from projector.fold.record import Record
 
-
-class Record(Protocol):
-    """One record of the log, in the shape of the Kafka client's own message, so that none is copied on the hot path."""
-
-    def topic(self) -> str:
-        """Name of the topic."""
-        ...
-
-    def partition(self) -> int:
-        """Number of the partition."""
-        ...
-
-    def offset(self) -> int:
-        """Offset within the partition."""
-        ...
-
-    def timestamp(self) -> tuple[int, int]:
-        """(kind, milliseconds since the epoch)."""
-        ...
-
-    def key(self) -> bytes | None:
-        """Record key, not decoded."""
-        ...
-
-    def value(self) -> bytes | None:
-        """Record value, not decoded; None is a tombstone."""
-        ...
-
-    def headers(self) -> list[tuple[str, bytes | None]] | None:
-        """Headers in the order of the producer; a name may repeat."""
-        ...
+__all__ = [
+    "BadRow",
+    "Ends",
+    "Fenced",
+    "Fetched",
+    "Move",
+    "Partition",
+    "Record",
+    "Source",
+    "SourceAdmin",
+    "SourceChanged",
+    "SourceUnavailable",
+    "Store",
+    "StoreUnavailable",
+    "Stuck",
+    "TopicMissing",
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,7 +10,7 @@ NO_TIMESTAMP = 0
 
 
 class Record(Protocol):
-    """One record of the log; the same shape as `projector.ports.Record`, which stands above this layer."""
+    """One record of the log, in the shape of the Kafka client's own message, so that none is copied on the hot path."""
 
     def topic(self) -> str:
         """Name of the topic."""
