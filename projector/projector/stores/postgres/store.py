@@ -77,8 +77,8 @@ _log = structlog.get_logger()
 class PostgresStore:
     """`projector.ports.Store` for the workers of one build under one epoch.
 
-    `uri` is asked at each connect, since a Secret may change; where it cannot tell it raises StoreUnavailable. `copy_from` is the number of source rows from which a
-    batch is copied instead of sent as arrays.
+    `uri` is asked at each connect, since a Secret may change; where it cannot tell it raises StoreUnavailable.
+    `copy_from` is the number of source rows from which a batch is copied instead of sent as arrays.
     """
 
     def __init__(
