@@ -37,7 +37,7 @@ class Settings:
             retry=read.number("LEASE_RETRY", 2.0),
         )
         if not lease.retry < lease.deadline < lease.duration:
-            raise BadSetting(f"{PREFIX}LEASE_RETRY < LEASE_RENEW_DEADLINE < LEASE_DURATION must hold")
+            raise BadSetting(f"{PREFIX}LEASE_RETRY < {PREFIX}LEASE_RENEW_DEADLINE < {PREFIX}LEASE_DURATION must hold")
         return cls(
             projector_image=read.text("PROJECTOR_IMAGE"),
             lease=lease,

@@ -13,6 +13,9 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
+CLOSE_TIMEOUT = 2.0
+"""Seconds that closing at the end may take."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -77,11 +80,15 @@ class Pool(Generic[C]):
 
     async def close(self) -> None:
         """Close all clients; calls that still hang are left behind."""
-        for slot in self._slots.values():
-            if not slot.lock.locked():
-                self._close(slot)
+        closing = [
+            asyncio.wrap_future(self._executor.submit(slot.client.close))
+            for slot in self._slots.values()
+            if slot.client is not None and not slot.lock.locked()
+        ]
         self._slots.clear()
-        self._executor.shutdown(wait=False, cancel_futures=False)
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSE_TIMEOUT)
+        self._executor.shutdown(wait=False)
 
 
 def _ended(slot: _Slot[C], done: "asyncio.Future[T]") -> None:

@@ -1,0 +1,232 @@
+"""Status as kubectl shows it, whole, and events on transitions only."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from projection_operator.core.conditions import previous
+from projection_operator.core.decide import decide
+from projection_operator.core.observation import Observation
+from projection_operator.core.reasons import ADVICE, STALLED, Reason, advised, patience
+from projection_operator.core.status import Phase
+from projector.registry import BuildState
+from tests.support.projections import (
+    INVALID,
+    NO_SECRET,
+    NOW,
+    P0,
+    SOURCE_DOWN,
+    TARGET_DOWN,
+    TOPIC_MISSING,
+    build,
+    checkpoint,
+    child,
+    desired,
+    observation,
+    resource,
+    source,
+    view,
+)
+
+SINCE = "2026-01-02T03:04:05Z"
+STUCK = view(build(checkpoints=(checkpoint(P0, 5, stuck="event.id is missing"),)))
+LIVE_BEFORE = {"liveBuild": 7, "liveVersion": "1"}
+
+
+def status(seen: Observation) -> dict[str, Any]:
+    return decide(seen, NOW).status.to_dict()
+
+
+def condition(kind: str, value: str, reason: str, message: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": value,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": 3,
+        "lastTransitionTime": SINCE,
+    }
+
+
+def test_live_whole() -> None:
+    serving = "version 1 (build 7) serves as public.t"
+    assert status(observation(source=source(120, 100))) == {
+        "observedGeneration": 3,
+        "phase": "Live",
+        "liveVersion": "1",
+        "liveBuild": 7,
+        "lag": {"events": 20, "seconds": 8},
+        "replicas": 1,
+        "selector": "projections.dev/projection=orders,projections.dev/build=7",
+        "conditions": [
+            condition("Ready", "True", "Serving", serving),
+            condition("Reconciling", "False", "Serving", serving),
+            condition("Stalled", "False", "Progressing", "nothing needs a person"),
+            condition("LagKnown", "True", "Measured", "from the registry's checkpoints and the log's ends"),
+            condition("Degraded", "False", "AsExpected", "the read model is fed as the spec asks"),
+        ],
+    }
+
+
+def test_replaying_whole() -> None:
+    replaying = "build 7 of version 1 has replayed 45 %"
+    assert status(observation(registry=view(build(BuildState.REPLAYING, (10, 80))))) == {
+        "observedGeneration": 3,
+        "phase": "Replaying",
+        "candidate": {"version": "1", "build": 7, "step": "Replaying", "percent": 45},
+        "lag": {"events": 110, "seconds": 8},
+        "replicas": 1,
+        "selector": "projections.dev/projection=orders,projections.dev/build=7",
+        "conditions": [
+            condition("Ready", "False", "Replaying", replaying),
+            condition("Reconciling", "True", "Replaying", replaying),
+            condition("Stalled", "False", "Progressing", "nothing needs a person"),
+            condition("LagKnown", "True", "Measured", "from the registry's checkpoints and the log's ends"),
+            condition("Degraded", "False", "AsExpected", "the read model is fed as the spec asks"),
+        ],
+    }
+
+
+def test_missing_secret_whole() -> None:
+    missing = (
+        "spec.target.postgresql.connectionSecretRef: Secret shop/read-db does not exist. "
+        "Create it; the operator looks again every few seconds."
+    )
+    assert status(observation(registry=NO_SECRET, worker=NO_SECRET, source=NO_SECRET, children=())) == {
+        "observedGeneration": 3,
+        "phase": "Stalled",
+        "replicas": 0,
+        "conditions": [
+            condition("Ready", "False", "SecretMissing", missing),
+            condition("Reconciling", "False", "Settled", "stalled: see the condition Stalled"),
+            condition("Stalled", "True", "SecretMissing", missing),
+            condition("LagKnown", "False", "SecretMissing", missing),
+            condition("Degraded", "False", "NoBuild", "nothing has been built yet"),
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("seen", "phase"),
+    [
+        (observation(), Phase.LIVE),
+        (observation(registry=view(), children=()), Phase.PENDING),
+        (observation(registry=view(build(BuildState.CATCHING_UP))), Phase.CATCHING_UP),
+        (observation(desired=desired(suspend=True)), Phase.SUSPENDED),
+        (observation(desired=desired(version="2")), Phase.STALLED),
+        (observation(desired=INVALID), Phase.STALLED),
+        (observation(registry=STUCK, source=source(5)), Phase.DEGRADED),
+        (observation(source=SOURCE_DOWN), Phase.DEGRADED),
+        (observation(registry=TARGET_DOWN, resource=resource(LIVE_BEFORE)), Phase.DEGRADED),
+        (observation(resource=resource(deleting=True)), Phase.DELETING),
+    ],
+)
+def test_phase(seen: Observation, phase: Phase) -> None:
+    assert status(seen)["phase"] == phase
+
+
+def test_a_version_change_beside_a_live_build_says_how_to_go_back_and_keeps_serving() -> None:
+    said = status(observation(desired=desired(version="2", scaling={"replicas": 4})))
+    stalled = previous(said, "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "VersionChangeNotServed")
+    assert stalled["message"] == (
+        "spec.version: version 1 (build 7) is live and keeps serving; this release does not rebuild beside a live "
+        "build. To go back: version '1', rebuildToken '', and the definition of that time"
+    )
+    assert previous(said, "Ready")["status"] == "True"
+    (ensure,) = decide(observation(desired=desired(version="2", scaling={"replicas": 4})), NOW).actions
+    assert getattr(ensure, "manifest")["spec"]["replicas"] == 4  # noqa: B009 - the type is asserted elsewhere
+
+
+def test_invalid_spec_tells_every_problem_with_its_place() -> None:
+    stalled = previous(status(observation(desired=INVALID)), "Stalled")
+    assert stalled["message"].startswith("spec.rules[0].set.total, column 3: expected bigint, found text. Mend")
+
+
+def test_stuck_events_degrade_what_is_live() -> None:
+    said = status(observation(registry=STUCK, source=source(5)))
+    degraded = previous(said, "Degraded")
+    assert (degraded["status"], degraded["reason"]) == ("True", "PartitionsStuck")
+    assert degraded["message"].startswith("topic orders, partition 0, offset 5: event.id is missing. ")
+    assert previous(said, "Ready")["status"] == "True"
+
+
+def test_lag_that_is_not_known_is_absent() -> None:
+    before = {**LIVE_BEFORE, "lag": {"events": 12, "seconds": 3}}
+    for seen in (
+        observation(source=SOURCE_DOWN, resource=resource(before)),
+        observation(registry=TARGET_DOWN, resource=resource(before)),
+        observation(source=source(100, 1), resource=resource(before)),
+    ):
+        said = status(seen)
+        assert "lag" not in said
+        assert previous(said, "LagKnown")["status"] == "False"
+
+
+def test_pods_that_do_not_start_are_trouble_after_a_while_only() -> None:
+    def seen(seconds: int) -> Mapping[str, Any]:
+        since = NOW - timedelta(seconds=seconds)
+        return previous(status(observation(children=(child(ready=0, unavailable_since=since),))), "Degraded")
+
+    assert seen(19)["status"] == "False"
+    late = seen(20)
+    assert late["reason"] == "NoWorkerReady"
+    assert "kubectl --namespace shop describe pods --selector projections.dev/projection=orders" in late["message"]
+
+
+def events(before: Observation, after: Observation) -> list[tuple[str, str]]:
+    written = status(before)
+    body = resource(written)
+    decision = decide(observation(**{name: getattr(after, name) for name in PARTS}, resource=body), NOW)
+    return [(event.type, event.reason.value) for event in decision.events]
+
+
+PARTS = ("desired", "children", "worker", "registry", "source")
+NOTHING = observation(registry=view(), children=())
+REPLAYING = observation(registry=view(build(BuildState.REPLAYING, (0, 0))))
+CATCHING_UP = observation(registry=view(build(BuildState.CATCHING_UP)))
+LIVE = observation()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (NOTHING, REPLAYING, [("Normal", "BuildBegun")]),
+        (REPLAYING, CATCHING_UP, [("Normal", "CatchingUp")]),
+        (CATCHING_UP, LIVE, [("Normal", "Published")]),
+        (REPLAYING, NOTHING, [("Normal", "BuildGivenUp")]),
+        (LIVE, LIVE, []),
+        (LIVE, observation(source=TOPIC_MISSING), [("Warning", "TopicMissing")]),
+        (observation(source=TOPIC_MISSING), LIVE, [("Normal", "Recovered"), ("Normal", "Recovered")]),
+        (LIVE, observation(registry=TARGET_DOWN), [("Warning", "TargetUnavailable")]),
+        (LIVE, observation(desired=desired(version="2")), [("Warning", "VersionChangeNotServed")]),
+        (LIVE, observation(source=SOURCE_DOWN), [("Warning", "SourceUnavailable")]),
+        (LIVE, observation(registry=STUCK, source=source(5)), [("Warning", "PartitionsStuck")]),
+    ],
+)
+def test_events(before: Observation, after: Observation, told: list[tuple[str, str]]) -> None:
+    assert events(before, after) == told
+
+
+def test_transition_time_moves_with_the_status_only() -> None:
+    first = status(REPLAYING)
+    later = NOW + timedelta(hours=1)
+    second = decide(observation(registry=CATCHING_UP.registry, resource=resource(first)), later).status.to_dict()
+    third = decide(observation(resource=resource(second)), later).status.to_dict()
+    assert previous(second, "Ready")["lastTransitionTime"] == SINCE
+    assert previous(second, "Ready")["reason"] == "CatchingUp"
+    assert previous(third, "Ready")["lastTransitionTime"] == "2026-01-02T04:04:05Z"
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.value.startswith("Secret")])
+def test_problems_of_secrets_are_looked_at_again_within_10_s(reason: Reason) -> None:
+    assert patience(reason) <= 10
+
+
+def test_all_look_again_within_30_s_and_every_stall_says_what_to_do() -> None:
+    assert all(0 < patience(reason) <= 30 for reason in Reason)
+    # These two say it in their own message.
+    assert STALLED - ADVICE.keys() == {Reason.VERSION_CHANGE_NOT_SERVED, Reason.FOREIGN_REGISTRY}
+    assert advised(Reason.TOPIC_MISSING, "x.") == "x. Create the topic, or correct the name."
