@@ -68,10 +68,10 @@ STEPS = st.one_of(
 class Story:
     """A crew that goes through the steps, and people who discard what it stands in front of."""
 
-    def __init__(self, log: list[Entry], most: int) -> None:
+    def __init__(self, log: list[Entry], most: int, many: int) -> None:
         self.rest = list(log)
         self.topic = Topic.of(PARTITIONS)
-        self.crew = Crew(self.topic, WORKERS, most)
+        self.crew = Crew(self.topic, WORKERS, most, many)
         self.crew.target.refuses = _refuses
 
     def do(self, step: tuple[str, Any]) -> None:
@@ -131,11 +131,11 @@ def _refuses(row: Row) -> bool:
     return row.get("name") == REFUSED_NAME
 
 
-@given(LOGS, st.lists(STEPS, max_size=40), st.sampled_from([1, 2, 5, 1000]))
+@given(LOGS, st.lists(STEPS, max_size=40), st.sampled_from([1, 2, 5, 1000]), st.sampled_from([1, 3, 1000]))
 def test_whatever_happens_the_table_is_the_reference_fold(
-    log: list[Entry], steps: list[tuple[str, Any]], most: int
+    log: list[Entry], steps: list[tuple[str, Any]], most: int, many: int
 ) -> None:
-    story = Story(log, most)
+    story = Story(log, most, many)
     for step in steps:
         story.do(step)
     before = story.reference()
@@ -149,7 +149,7 @@ def test_whatever_happens_the_table_is_the_reference_fold(
 
 @given(st.lists(st.one_of(GOOD, HOLES), max_size=40), st.integers(1, 7))
 def test_a_quiet_life_discards_nothing_and_leaves_no_fault(log: list[Entry], most: int) -> None:
-    story = Story(log, most)
+    story = Story(log, most, 1000)
     story.end()
     assert story.crew.target.stuck == {}
     assert story.crew.target.discarded == {}

@@ -1,0 +1,64 @@
+"""Questions about topics, on a real broker."""
+
+import time
+
+import pytest
+
+from projector.ports import Ends, SourceAdmin, SourceUnavailable, TopicMissing
+from projector.sources.kafka_admin import KafkaAdmin
+from tests.support import wait
+from tests.support.kafka import KafkaBench
+
+
+@pytest.fixture
+def admin(kafka: str) -> SourceAdmin:
+    return KafkaAdmin([kafka])
+
+
+def test_ends_are_those_of_committed_records(bench: KafkaBench, admin: SourceAdmin) -> None:
+    bench.produce(0, [b"a", b"b", b"c"])
+    bench.truncate(0, 1)
+    bench.transaction(1, [b"x"], commit=True)
+    pending = bench.begun(1, [b"later"])
+    assert admin.describe([bench.topic]) == {bench.partition(0): Ends(1, 3), bench.partition(1): Ends(0, 2)}
+    pending.abort_transaction()
+    place = bench.partition(1)
+    wait.until("the marker is written", lambda: admin.describe([bench.topic])[place], lambda e: e == Ends(0, 4), 10)
+
+
+def test_a_topic_created_anew_has_another_id(bench: KafkaBench, admin: SourceAdmin) -> None:
+    before = set(admin.describe([bench.topic]))
+    bench.recreate()
+    assert before.isdisjoint(admin.describe([bench.topic]))
+
+
+def test_a_missing_topic_is_named(bench: KafkaBench, admin: SourceAdmin) -> None:
+    with pytest.raises(TopicMissing) as caught:
+        admin.describe([bench.topic, "there-is-none"])
+    assert caught.value.topic == "there-is-none"
+
+
+def test_an_unreachable_broker_is_named_in_time() -> None:
+    started = time.monotonic()
+    with pytest.raises(SourceUnavailable, match=r"Kafka at 127\.0\.0\.1:1: no answer within the time limit"):
+        KafkaAdmin(["127.0.0.1:1"]).describe(["orders"])
+    assert time.monotonic() - started < 7
+
+
+def test_the_oldest_unread_record_is_found_and_none_where_all_is_read(bench: KafkaBench, admin: SourceAdmin) -> None:
+    before = int(time.time() * 1000)
+    bench.produce(0, [b"a", b"b"])
+    bench.transaction(1, [b"x"], commit=False)
+    first, second = bench.partition(0), bench.partition(1)
+    started = time.monotonic()
+    found = admin.oldest_unread({first: 1, second: 0})
+    assert time.monotonic() - started < 4
+    assert set(found) == {first}
+    assert before <= found[first] <= int(time.time() * 1000)
+    assert admin.oldest_unread({first: 2}) == {}
+    assert admin.oldest_unread({}) == {}
+
+
+def test_a_position_that_the_log_does_not_have_has_no_oldest_record(bench: KafkaBench, admin: SourceAdmin) -> None:
+    bench.produce(0, [b"a"])
+    assert admin.oldest_unread({bench.partition(0): 50}) == {}
