@@ -77,7 +77,8 @@ def _take_over(build: PostgresBuild) -> float:
         try:
             position = store.positions([FIRST])[FIRST]
             store.commit([move(position, position + 1)], counted("taken over"))
-        except StoreUnavailable:
+        except (StoreUnavailable, Fenced):
+            # Fenced: what the stopped worker had sent was carried out only now.
             return False
         return True
 
