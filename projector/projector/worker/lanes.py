@@ -84,12 +84,12 @@ class Lane:
         self.drop()
         self.state = State.READING
         self.checkpoint = self.next = self.placed = offset
-        self.at_end = False
 
     def drop(self) -> None:
         """Forget what is in hand and wait for the checkpoint to be read."""
         self.state, self.fault, self.reported = State.WAITING, None, True
         self.next = self.checkpoint
+        self.at_end = False
         self._empty_hand()
         self.oldest_ms = None
 

@@ -39,8 +39,6 @@ IDLE_FETCH = 0.5
 """Seconds that a fetch waits for a record: how often the loop turns when nothing comes."""
 ARRIVING_FETCH = 0.05
 """The same when many more records are known to be there."""
-MANY = 2_000
-"""Records from which it pays to wait for the next answer of the log rather than to commit what came."""
 MIRROR_SECONDS = 1.0
 PUBLISH_SECONDS = 0.25
 FENCED_PAUSE = 0.5
@@ -71,6 +69,7 @@ class Worker:
         metrics: Metrics,
         health: Health,
         clock: Clock | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._program = work.program
         self._partitions = frozenset(work.partitions)
@@ -80,7 +79,7 @@ class Worker:
         self._health = health
         self._clock = clock or SystemClock()
         self._lanes = Lanes()
-        self._pace = Pace()
+        self._pace = pace or Pace()
         self._faults = Faults(self._lanes, source, store, metrics, self._clock, self._drop_moved)
         self._target_away = Outage("target", self._clock)
         self._source_away = Outage("source", self._clock)
@@ -254,7 +253,7 @@ class Worker:
         """Whether many records are known to be there that have not come yet."""
         ends = self._source.ends()
         lanes = (lane for lane in self._lanes if lane.state is State.READING and not lane.at_end)
-        return sum(max(0, ends.get(lane.partition, 0) - lane.next) for lane in lanes) >= MANY
+        return self._pace.far(sum(max(0, ends.get(lane.partition, 0) - lane.next) for lane in lanes))
 
     def _commit(self) -> None:
         """Move the checkpoints and write the rows of all that is in hand."""

@@ -17,6 +17,9 @@ END_ONLY_SECONDS = 1.0
 """Least time between two commits that move checkpoints past markers only."""
 
 
+MANY = 2_000
+
+
 @dataclass(frozen=True, slots=True)
 class Hand:
     """What is folded and not committed: records, bytes of their keys and values, keys, seconds since the first."""
@@ -28,9 +31,13 @@ class Hand:
 
 
 class Pace:
-    """Adapts the number of records per commit to the time that commits take."""
+    """Adapts the number of records per commit to the time that commits take.
 
-    def __init__(self) -> None:
+    `many` is the number of records, known to be there, from which it pays to wait for them rather than to commit.
+    """
+
+    def __init__(self, many: int = MANY) -> None:
+        self._many = many
         self._limit = FIRST_LIMIT
 
     @property
@@ -42,8 +49,12 @@ class Pace:
         """Records to fetch now, at least 1."""
         return max(1, min(self._limit - hand.records, FETCH_RECORDS))
 
+    def far(self, behind: int) -> bool:
+        """Whether so many records to come are worth waiting for."""
+        return behind >= self._many
+
     def due(self, hand: Hand, more: bool) -> bool:
-        """Whether to commit now. `more`: further records are known to be there, and only have to arrive."""
+        """Whether to commit now. `more`: many further records are there, and only have to arrive."""
         if hand.records == 0:
             return False
         full = hand.records >= self._limit or hand.size >= LARGEST_BYTES or hand.rows >= LARGEST_ROWS
@@ -52,7 +63,7 @@ class Pace:
     def committed(self, records: int, seconds: float) -> None:
         """Learn from a commit: grow after full and quick ones, shrink in proportion after slow ones."""
         if seconds > TARGET_SECONDS:
-            self._limit = max(SMALLEST_LIMIT, int(records * TARGET_SECONDS / seconds))
+            self._limit = min(LARGEST_LIMIT, max(SMALLEST_LIMIT, int(records * TARGET_SECONDS / seconds)))
         elif records >= self._limit:
             growth = min(2.0, TARGET_SECONDS / max(seconds, 0.001))
             self._limit = min(LARGEST_LIMIT, int(self._limit * growth))
