@@ -184,10 +184,3 @@ class StoreContract:
         store.clear_stuck(FIRST)
         store.clear_stuck(FIRST)
         assert build.stuck() == {}
-
-    def test_passing_the_event_clears_why_it_stood_still(self, build: Build, store: Store) -> None:
-        store.report_stuck(Stuck(FIRST, 3, "event.id is missing"))
-        store.commit([move(0, 3)], {})
-        assert build.stuck() == {FIRST: (3, "event.id is missing")}
-        store.commit([move(3, 4)], {})
-        assert build.stuck() == {}

@@ -336,6 +336,15 @@ def test_a_stuck_partition_is_seen(build: PostgresBuild) -> None:
     assert build.stuck() == {ORDERS[2]: (4, "event.id is missing")}
 
 
+def test_passing_the_event_clears_why_it_stood_still(build: PostgresBuild) -> None:
+    store = build.open()
+    store.report_stuck(Stuck(ORDERS[0], 3, "event.id is missing"))
+    store.commit([move(0, 3)], {})
+    assert build.stuck() == {ORDERS[0]: (3, "event.id is missing")}
+    store.commit([move(3, 4)], {})
+    assert build.stuck() == {}
+
+
 def test_a_restarted_server_costs_no_call(build: PostgresBuild) -> None:
     ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
     build.database.run(ended, "projection operator")
