@@ -1,5 +1,5 @@
 """The real cluster; see tests/support/fixtures.py."""
 
-from tests.support.fixtures import cluster, new_shop, pytest_runtest_makereport, shop
+from tests.support.fixtures import cluster, new_shop, past, pytest_runtest_makereport, shop
 
-__all__ = ["cluster", "new_shop", "pytest_runtest_makereport", "shop"]
+__all__ = ["cluster", "new_shop", "past", "pytest_runtest_makereport", "shop"]

@@ -87,7 +87,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def spoiled(cluster: Cluster) -> Iterator[dict[str, Shop]]:
+def spoiled(cluster: Cluster, past: list[Shop]) -> Iterator[dict[str, Shop]]:
     """A shop for each case, applied."""
     shops = {name: Shop(cluster) for name in CASES}
     for name, case in CASES.items():
@@ -101,6 +101,7 @@ def spoiled(cluster: Cluster) -> Iterator[dict[str, Shop]]:
     yield shops
     for shop in shops.values():
         shop.close()
+    past += shops.values()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.cluster import ROOT
 from tests.support.faults import Faults
-from tests.support.fixtures import cluster, new_shop, pytest_runtest_makereport, shop
+from tests.support.fixtures import cluster, new_shop, past, pytest_runtest_makereport, shop
 
-__all__ = ["cluster", "faults", "new_shop", "pytest_runtest_makereport", "shop"]
+__all__ = ["cluster", "faults", "new_shop", "past", "pytest_runtest_makereport", "shop"]
 
 
 @pytest.fixture(scope="session")

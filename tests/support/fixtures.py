@@ -33,8 +33,17 @@ def cluster() -> Cluster:
     return cluster
 
 
+@pytest.fixture(scope="session")
+def past() -> Iterator[list[Shop]]:
+    """Shops whose tests are over; nobody waits for their end before the session's."""
+    shops: list[Shop] = []
+    yield shops
+    for shop in shops:
+        shop.forget()
+
+
 @pytest.fixture
-def new_shop(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Callable[[], Shop]]:
+def new_shop(cluster: Cluster, past: list[Shop], request: pytest.FixtureRequest) -> Iterator[Callable[[], Shop]]:
     """Makes shops; each is removed at the end of the test, after it was described if the test failed."""
     shops: list[Shop] = []
 
@@ -48,6 +57,7 @@ def new_shop(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Calla
         if request.node.stash.get(FAILED, False):
             describe(shop)
         shop.close()
+    past += shops
 
 
 @pytest.fixture

@@ -78,14 +78,18 @@ class Shop:
         self.secret("read-db-admin", self.pod_uri("admin"))
 
     def close(self) -> None:
-        """Remove everything."""
-        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=60s")
+        """Let everything in the cluster go; what lies outside goes in `forget`, when its users are gone."""
+        self.cluster.kubectl("delete", "projections", "--all", "-n", self.namespace, "--timeout=60s")
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+    def forget(self) -> None:
+        """Wait until the namespace is gone, then remove database and topic."""
+        self.cluster.kubectl("wait", "--for=delete", f"namespace/{self.namespace}", "--timeout=90s")
         with psycopg.connect(self.cluster.sandbox.endpoints.postgres_uri, autocommit=True) as connection:
             drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.database))
             connection.execute(drop)
-        AdminClient({"bootstrap.servers": self.kafka, "log_level": 3}).delete_topics([self.topic])[
-            self.topic
-        ].exception(timeout=30)
+        admin = AdminClient({"bootstrap.servers": self.kafka, "log_level": 3})
+        admin.delete_topics([self.topic])[self.topic].exception(timeout=30)
 
     def secret(self, name: str, uri: str, key: str = "uri") -> None:
         """Create or change a Secret that holds a URI."""
