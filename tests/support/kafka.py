@@ -17,9 +17,9 @@ Headers = list[tuple[str, bytes | None]]
 class KafkaBench:
     """Topic, group and producers with random names."""
 
-    def __init__(self, servers: str, partitions: int = 2) -> None:
+    def __init__(self, servers: str, partitions: int = 2, topic: str | None = None) -> None:
         self.servers = servers
-        self.topic = f"t-{uuid.uuid4().hex[:10]}"
+        self.topic = topic or f"t-{uuid.uuid4().hex[:10]}"
         self.group = f"g-{self.topic}"
         self._count = partitions
         self._client = AdminClient({"bootstrap.servers": servers, "log_level": 2})
