@@ -72,6 +72,17 @@ format: setup ## format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
+.PHONY: wheels
+wheels: setup ## fetch what `docker build -f operator/Dockerfile .` and its twin copy: see the Dockerfiles
+	rm -rf build/wheels build/dist
+	$(UV) export --quiet --frozen --no-dev --no-emit-project -o build/projector.txt
+	$(UV) export --quiet --frozen --no-dev --no-emit-project --extra operator -o build/operator.txt
+	for part in projector operator; do \
+		build/tools/bin/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps \
+			--only-binary=:all: --python-version 3.11 -r build/$$part.txt -d build/wheels/$$part; \
+	done
+	$(UV) build --quiet --wheel -o build/dist
+
 .PHONY: sandbox
 sandbox: setup ## start the local cluster and leave it running
 	$(ROOT) $(PY) -m sandbox up
