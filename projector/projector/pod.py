@@ -1,5 +1,6 @@
 """The life of `projector work`: one worker of one build, as the operator deploys it."""
 
+import gc
 import os
 import signal
 import threading
@@ -126,9 +127,17 @@ def run_worker(
     program = compile_definition(spec.definition)
     source = KafkaSource(servers, spec.definition.topics, spec.consumer_group)
     store = PostgresStore(uri, spec, spec.epoch)
+    calm_collector()
     _log.info("worker started", build=spec.build, table=f"{spec.schema}.{spec.table}", group=spec.consumer_group)
     Worker(Work(program, spec.partitions), source, store, metrics, health).run(stop)
     _log.info("worker stopped", build=spec.build)
+
+
+def calm_collector() -> None:
+    """Let the garbage collector look seldom: deltas in hand are many and hold no cycles, and looking took 40 %."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
 
 
 def patiently(of: str, act: Callable[[], T], stop: threading.Event, health: Health | None = None) -> T | None:
