@@ -92,6 +92,8 @@ def settings() -> kopf.OperatorSettings:
     made = kopf.OperatorSettings()
     made.persistence.finalizer = f"{GROUP}/unused"
     made.posting.enabled = False
+    # No looking for CRDs and namespaces, so no rights on them; the service waits until Projections are served.
+    made.scanning.disabled = True
     # A worker keeps its slot until idle: both together, or neither.
     made.queueing.worker_limit = 50
     made.queueing.idle_timeout = 0.05

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import kopf
 import structlog
 
 from projection_operator import handlers
+from projection_operator.core.manifests import GROUP, PLURAL
 from projection_operator.core.observation import Site
 from projection_operator.kube.client import Cluster, Refused, Unavailable, configuration
 from projection_operator.kube.lease import Lease, Lost
@@ -24,6 +27,8 @@ from projection_operator.targets.adapters import open_databases, open_logs
 from projection_operator.targets.databases import Databases, Leader
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 LEADERSHIP_LOST = 4
 """Exit code; the Deployment starts the process again."""
@@ -49,12 +54,18 @@ class Service:
         self._probes = Probes(self._metrics, self._why_not_ready, self._refresh)
 
     async def run(self) -> None:
-        """Wait for leadership, then do the work."""
+        """Wait for the CRD and for leadership, then do the work."""
         await self._probes.start(self._settings.http_port)
-        if not await self._lead():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # From the start of the watches on, kopf has these signals.
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        installation = await self._unless_stopped(self._prepared())
+        if installation is None or await self._unless_stopped(self._lease.acquire()) is None:
             return
         log.info("leading", holder=self._settings.holder)
-        site = Site(await self._installation(), self._settings.projector_image)
+        await self._work(Site(installation, self._settings.projector_image))
+
+    async def _work(self, site: Site) -> None:
         queue: Queue[Key] = Queue()
         leader = Leader(self._settings.holder, self._lease.held)
         databases, logs = open_databases(leader, site.installation), open_logs()
@@ -73,26 +84,26 @@ class Service:
         await self._probes.stop()
         await self._cluster.close()
 
-    async def _lead(self) -> bool:
-        """True once we lead, False where we are asked to stop before that."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # From the start of the watches on, kopf has these signals.
-            loop.add_signal_handler(number, self._stop.set)
-        tasks = [asyncio.create_task(self._lease.acquire()), asyncio.create_task(self._stop.wait())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
+    async def _unless_stopped(self, waiting: Coroutine[object, object, T]) -> T | None:
+        """What `waiting` gives; None where we are asked to stop before that."""
+        task, stop = asyncio.create_task(waiting), asyncio.create_task(self._stop.wait())
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not task.done():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        return self._lease.held() and not self._stop.is_set()
+        await asyncio.gather(task, stop, return_exceptions=True)
+        return None if task.cancelled() or self._stop.is_set() else task.result()
 
-    async def _installation(self) -> str:
+    async def _prepared(self) -> str:
+        """Wait for the CRD; the installation's id."""
         while True:
             try:
-                return await self._cluster.installation()
+                if await self._cluster.served():
+                    return await self._cluster.installation()
+                log.warning("waiting_for_crd", crd=f"{PLURAL}.{GROUP}")
             except (Unavailable, Refused) as error:
-                log.warning("installation_unknown", error=str(error))
-                await asyncio.sleep(self._settings.lease.retry)
+                log.warning("waiting_for_api_server", error=str(error))
+            await asyncio.sleep(self._settings.lease.retry)
 
     async def _crew(self, queue: Queue[Key], databases: Databases, observer: Observer) -> None:
         """The lease keeper and the workers; that any of them ends means that we lead no more."""

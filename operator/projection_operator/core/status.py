@@ -65,7 +65,9 @@ class LagStatus(Model):
 class Status(Model):
     """The whole of it."""
 
-    observed_generation: Annotated[Int64 | None, Field(description="Generation of the spec that this was made from.")]
+    observed_generation: Annotated[
+        Int64 | None, Field(description="Generation of the spec that this was made from.")
+    ] = None
     phase: Annotated[Phase | None, Field(description="Summary for people; programs read the conditions.")] = None
     live_version: Annotated[str | None, Field(description="Version that the public name shows.")] = None
     live_build: Annotated[Int64 | None, Field(description="Build that the public name shows.")] = None

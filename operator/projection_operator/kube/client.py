@@ -159,6 +159,14 @@ class Cluster:
             return None
         return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
 
+    async def served(self) -> bool:
+        """Whether the API server knows Projections: the CRD is installed and established."""
+        try:
+            answer = await self.call("GET", f"/apis/{GROUP}/{VERSION}")
+        except Refused:
+            return False
+        return any(resource["name"] == PLURAL for resource in answer["resources"])
+
     async def installation(self) -> str:
         """What tells this cluster from others: the uid of its kube-system namespace."""
         found = await self.call("GET", "/api/v1/namespaces/kube-system")

@@ -65,10 +65,11 @@ class Lease:
         """Whether this process may act now."""
         return self._monotonic() < self._held_until
 
-    async def acquire(self) -> None:
-        """Return once this process leads."""
+    async def acquire(self) -> bool:
+        """True, once this process leads."""
         while not await self._try():  # noqa: ASYNC110 - what changes is in the API server
             await asyncio.sleep(self._terms.retry)
+        return True
 
     async def keep(self) -> None:
         """Renew until that fails for too long; never returns, raises Lost."""
