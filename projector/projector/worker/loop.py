@@ -39,6 +39,8 @@ IDLE_FETCH = 0.5
 """Seconds that a fetch waits for a record: how often the loop turns when nothing comes."""
 ARRIVING_FETCH = 0.05
 """The same when many more records are known to be there."""
+ASK_AGAIN = 10.0
+"""Seconds after which the target is asked again whether the build goes on, where no commit would tell."""
 MIRROR_SECONDS = 1.0
 PUBLISH_SECONDS = 0.25
 FENCED_PAUSE = 0.5
@@ -88,7 +90,7 @@ class Worker:
         self._answered = False  # the target, since the last time it was away
         self._source_fine = True
         self._foreign = ""
-        self._end_only_at = self._mirrored_at = self._published_at = float("-inf")
+        self._asked_at = self._end_only_at = self._mirrored_at = self._published_at = float("-inf")
         self._unmirrored: dict[Partition, int] = {}
 
     def run(self, stop: Event) -> None:
@@ -176,11 +178,11 @@ class Worker:
         waiting = [
             lane for lane in self._lanes if lane.state is State.WAITING and self._faults.may_read(lane.partition)
         ]
-        if not waiting and self._answered:
+        if not waiting and self._answered and self._clock.now() - self._asked_at < ASK_AGAIN:
             return
         positions = self._positions([lane.partition for lane in waiting])
         self._target_away.over()
-        self._answered = True
+        self._answered, self._asked_at = True, self._clock.now()
         for lane in waiting:
             lane.place(positions[lane.partition])
             self._source.resume(lane.partition, lane.checkpoint)
@@ -279,6 +281,7 @@ class Worker:
 
     def _settle(self, moves: Sequence[Move], end_only: bool) -> None:
         self._lanes.settle()
+        self._asked_at = self._clock.now()
         if end_only:
             self._end_only_at = self._clock.now()
         for move in moves:

@@ -159,6 +159,22 @@ def test_a_worker_of_a_build_that_was_given_up_ends() -> None:
     assert count(crew) == 1
 
 
+def test_an_idle_worker_learns_that_its_build_was_given_up() -> None:
+    crew = Crew(Topic.of(1))
+    crew.turns(2)
+    crew.target.epoch += 1
+    with pytest.raises(GivenUp, match="the build was given up"):
+        crew.turns(40)
+
+
+def test_an_idle_worker_says_that_the_target_is_away() -> None:
+    crew = Crew(Topic.of(1))
+    crew.turns(2)
+    crew.one.store.unavailable = 1000
+    crew.turns(40)
+    assert reason(crew) == "target unavailable: connection refused"
+
+
 def test_a_stop_commits_what_is_in_hand_and_leaves_the_group() -> None:
     crew = Crew(Topic.of(1), most=5, many=1)
     added(crew.topic, 0, 20)
