@@ -70,7 +70,10 @@ def test_the_table_survives_every_kill(
         wait.true("it goes on", lambda before=before: progress(database) > before, 40, 0.02)  # type: ignore[misc]
         time.sleep(random.uniform(0, 0.3))  # the moment of the kill is the test's subject
         running.kill()
+    feed(orders, 1_000, 6)
+    before = progress(database)
     running = Running(tmp_path, arguments)
+    wait.true("the last one works, and so can be told to stop", lambda: progress(database) > before, 40)
     wait.true("the view is there", lambda: published(database), 60)
     wait.until("it has caught up", lambda: differing(orders, database).differing, lambda d: not d, 60)
     assert running.stop() == 0
