@@ -8,6 +8,7 @@ from projector.ports import Partition
 from projector.spec.definition import Definition
 from projector.worker.health import Health
 from projector.worker.loop import Work, Worker
+from projector.worker.pace import MANY, Pace
 from tests.support.memory import Crash, FakeClock, Group, MemorySource, MemoryStore, Target, Topic
 from tests.support.specs import definition
 
@@ -42,19 +43,19 @@ class Hand:
         self.health = Health()
         self.metrics = Metrics("test")
         work = Work(crew.program, crew.partitions)
-        self.worker = Worker(work, self.source, self.store, self.metrics, self.health, crew.clock)
+        self.worker = Worker(work, self.source, self.store, self.metrics, self.health, crew.clock, Pace(crew.many))
         self.worker.start()
 
 
 class Crew:
     """Workers of one build. `turn` gives one of them a turn and a third of a second."""
 
-    def __init__(self, topic: Topic, workers: int = 1, most: int = 1000, what: Definition = ORDERS) -> None:
+    def __init__(self, topic: Topic, workers: int = 1, most: int = 1000, many: int = MANY) -> None:
         self.topic = topic
-        self.most = most
-        self.program = compile_definition(what)
+        self.most, self.many = most, many
+        self.program = compile_definition(ORDERS)
         self.partitions: list[Partition] = topic.all()
-        self.target = Target(what, dict.fromkeys(self.partitions, 0))
+        self.target = Target(ORDERS, dict.fromkeys(self.partitions, 0))
         self.group = Group(topic)
         self.clock = FakeClock()
         self.hands = [Hand(self) for _ in range(workers)]
