@@ -55,7 +55,7 @@ class Program:
                 event_type = type_of(record)
                 handler = handlers.get(event_type)
                 if handler is None:
-                    _ignore(event_type, record, into)
+                    _ignore(event_type, record, into, self.definition.type)
                 else:
                     value = record.value()
                     try:
@@ -117,10 +117,10 @@ def _unfit(value: bytes, error: msgspec.ValidationError) -> str:
     return f"the value cannot be read: {error}"
 
 
-def _ignore(event_type: str | bytes | None, record: Record, into: Folded) -> None:
+def _ignore(event_type: str | bytes | None, record: Record, into: Folded, place: str) -> None:
     if event_type is None:
         if record.value() is not None:
-            raise EvalError("the record names no event type")
+            raise EvalError(f"{place} is missing: the record names no event type")
         event_type = TOMBSTONE
     name = event_type.decode(errors="replace") if isinstance(event_type, bytes) else event_type
     into.ignored[name] = into.ignored.get(name, 0) + 1

@@ -127,7 +127,7 @@ def test_types_that_no_rule_names_are_ignored_unread_and_counted() -> None:
 
 
 def test_a_record_without_a_type_is_bad() -> None:
-    assert message(program(SET_NAME), FakeRecord(b"{}")) == "the record names no event type"
+    assert message(program(SET_NAME), FakeRecord(b"{}")) == "header.ce_type is missing: the record names no event type"
 
 
 def test_the_type_may_stand_in_the_event() -> None:
