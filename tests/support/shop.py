@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import psycopg
 import yaml
@@ -105,8 +106,13 @@ class Shop:
         found = re.search(r"projector (discard .*) --reason <why>", message)
         if found is None:
             raise AssertionError(f"the message tells no way out: {message}")
-        command = [sys.executable, "-m", "projector.cli", *shlex.split(found[1]), "--reason", "a test made it"]
-        env = {**os.environ, "PROJECTOR_TARGET_URI": self.pod_uri("admin"), "PYTHONPATH": str(ROOT / "projector")}
+        command = [
+            str(Path(sys.executable).with_name("projector")),
+            *shlex.split(found[1]),
+            "--reason",
+            "a test made it",
+        ]
+        env = {**os.environ, "PROJECTOR_TARGET_URI": self.pod_uri("admin")}
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise CommandFailed(f"{' '.join(command)}: {done.stderr or done.stdout}")
