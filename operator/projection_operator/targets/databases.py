@@ -11,7 +11,7 @@ from projection_operator.targets.pool import Pool
 from projector.registry import Deposed, Identity, ProjectionView, Registry
 
 OBSERVE_TIMEOUT = 2.5
-ACT_TIMEOUT = 10.0
+ACT_TIMEOUT = 5.0
 """Seconds; an act that takes longer goes on by itself, and the next pass sees what became of it."""
 
 GOOD_FOR, BAD_FOR = 60.0, 4.0
