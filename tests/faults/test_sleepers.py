@@ -16,11 +16,11 @@ FREE_S = 15.0
 def test_sleeper_wakes_after_others_took_its_partitions(shop: Shop, faults: Faults) -> None:
     shop.apply(scaling={"replicas": 2})
     shop.wait_ready()
-    wait.true("two pods are ready", lambda: len(shop.ready_pods()) == 2, 60)
     with shop.flow(rate=800):
         for turn in range(3):
+            pods = wait.until("two pods are ready", shop.ready_pods, lambda names: len(names) == 2, 60)
             shop.wait_caught_up()
-            pod = shop.ready_pods()[turn % 2]
+            pod = pods[turn % 2]
             with Watch(shop) as watch, _stopped_in_a_transaction(shop, pod):
                 began = time.monotonic()
                 wait.until("its locks are free", lambda p=pod: _locks(shop, p), lambda n: n == 0, FREE_S)  # type: ignore[misc]
