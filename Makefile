@@ -72,6 +72,11 @@ format: setup ## format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
+.PHONY: crds
+crds: setup ## write the CRD from the models, for kubectl and for the chart
+	.venv/bin/projection-operator crd > crds/projections.projections.dev.yaml
+	cp crds/projections.projections.dev.yaml helm/projection-operator/files/
+
 .PHONY: wheels
 wheels: setup ## fetch what `docker build -f operator/Dockerfile .` and its twin copy: see the Dockerfiles
 	rm -rf build/wheels build/dist

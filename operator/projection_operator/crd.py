@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 NAME_LIMIT = 50
 """Characters of a Projection's name: it is a label's value, and the names of Deployments and pods grow from it."""
 
-_HEADER = "# Generated from the models; `projection-operator crd` prints it.\n"
+_HEADER = "# Generated from the models by `make crds`.\n"
 
 _BUILT = "has(oldSelf.status) && (has(oldSelf.status.liveBuild) || has(oldSelf.status.candidate))"
 _NEW = "self.spec.version != oldSelf.spec.version || self.spec.rebuildToken != oldSelf.spec.rebuildToken"

@@ -13,7 +13,7 @@ NAME = "projections.projections.dev.yaml"
 
 def test_committed_and_shipped_as_generated() -> None:
     for path in (ROOT / "crds" / NAME, ROOT / "helm" / "projection-operator" / "files" / NAME):
-        assert path.read_text() == crd_yaml(), f"write it anew: .venv/bin/projection-operator crd > {path}"
+        assert path.read_text() == crd_yaml(), f"write {path} anew: make crds"
 
 
 def schemas(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
