@@ -116,9 +116,6 @@ class Demo:
     def _sent(self) -> int:
         return sum(generator.ends(self.kafka, TOPIC).values())
 
-    def _sent(self) -> int:
-        return sum(generator.ends(self.kafka, TOPIC).values())
-
     def _generator(self) -> str:
         return f"python -m examples.shop.generator --bootstrap-servers {self.kafka} --topic {TOPIC}"
 
