@@ -7,6 +7,7 @@ agrees with itself.
 
 import json
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,21 +52,28 @@ def read(bootstrap_servers: str, topic: str, until: Mapping[int, int] | None = N
             raise KafkaException(metadata.error)
         unread = set(metadata.partitions)
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread])
+        deadline = time.monotonic() + _SILENCE_S
         while unread:
-            message = consumer.poll(_SILENCE_S)
-            if message is None:
+            if time.monotonic() > deadline:
                 raise TimeoutError(f"{topic} stays silent before the end of partitions {sorted(unread)}")
+            message = consumer.poll(1.0)
+            # Other errors are news of a broker that is away; the client goes on by itself.
+            if message is None or not _matters(message):
+                continue
+            deadline = time.monotonic() + _SILENCE_S
             partition, offset = message.partition() or 0, message.offset() or 0
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name
-                raise KafkaException(error)
-            if error is not None or (until is not None and offset >= until[partition]):
+            if message.error() is not None or (until is not None and offset >= until[partition]):
                 unread.discard(partition)
             else:
                 at = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
                 yield Entry((partition, offset), _type(message), at, message.value())
     finally:
         consumer.close()
+
+
+def _matters(message: Message) -> bool:
+    error = message.error()
+    return error is None or error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public name
 
 
 def _type(message: Message) -> str | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import yaml
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
@@ -226,8 +227,16 @@ class Shop:
         return dict(connection.execute(query).fetchall())
 
     def ends(self) -> Mapping[int, int]:
-        """End of each partition now."""
-        return generator.ends(self.kafka, self.topic)
+        """End of each partition now; asked again while a broker that has just started is not ready for it."""
+
+        def ask() -> Mapping[int, int] | str:
+            try:
+                return generator.ends(self.kafka, self.topic)
+            except KafkaException as error:
+                return str(error)
+
+        answer = wait.until("Kafka tells the ends", ask, lambda ends: not isinstance(ends, str), 30)
+        return {} if isinstance(answer, str) else answer
 
     def compare_now(self) -> verify.Comparison:
         """Law 1 while events flow: rows and checkpoints of one snapshot against the fold of exactly that prefix."""
