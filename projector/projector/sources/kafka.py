@@ -6,7 +6,6 @@ read is not assigned to the fetcher at all, so that nothing prefetched of it can
 """
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -37,10 +36,6 @@ _FETCH_SETTINGS: Mapping[str, Any] = {
     "queued.min.messages": 200_000,
     "queued.max.messages.kbytes": 32_768,  # bounds the memory of what is fetched ahead, over all partitions
 }
-_SAME_TOPIC_FOR = 0.2
-"""Seconds for which the answer "it is still the same topic" is good: less than it takes to delete a topic, to create it
-again and to fill it beyond our position. Asking takes about a millisecond."""
-
 _PROBE = 1.0
 """Seconds that a cluster which was down gets to prove that it is back."""
 
@@ -66,7 +61,6 @@ class KafkaSource:
         self._faults: list[Exception] = []  # to be raised by the next fetch; this one's records come first
         self._down: KafkaError | None = None
         self._detail = ""
-        self._same_topic_at = float("-inf")
 
     def start(
         self,
@@ -222,15 +216,11 @@ class KafkaSource:
         The client reads on in a topic that was deleted and created again as if nothing had happened. An id never
         comes back: what was read before the id was found unchanged is of the right topic.
         """
-        if time.monotonic() - self._same_topic_at < _SAME_TOPIC_FOR:
-            return
-        asked_at = time.monotonic()
         try:
             self._require_owned({p.topic: p.topic_id for p in self._describe()})
         except Exception:
             self._rewind(fetched)
             raise
-        self._same_topic_at = asked_at
 
     def _require_owned(self, ids: Mapping[str, str]) -> None:
         for partition in self._owned.values():
