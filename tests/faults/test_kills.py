@@ -88,17 +88,13 @@ def test_each_part_dies_while_builds_stand_at_different_steps(
             shop = new_shop()
             shop.send(orders=4_000)
             shop.apply()
-            wait.until(
-                "the first build has begun",
-                lambda s=shop: s.projection().get("status", {}).get("candidate"),  # type: ignore[misc]
-                lambda candidate: candidate is not None,
-                60,
-            )
+            candidate = wait.until("the first build has begun", shop.candidate, bool, 60)
             young.append(shop)
             act(cluster)
             faults.check("live", fault, live)
             shop.wait_ready()
-            faults.check("first build", fault, shop, all_of_it=True)
+            at = f"first build, {candidate['step']}, {candidate['percent']} %"
+            faults.check(at, fault, shop, all_of_it=True)
             cluster.wait_operator()
     faults.check("after the flow", "all of them", live, all_of_it=True)
     for shop in young:

@@ -1,12 +1,14 @@
-"""Projectors that are stopped in the midst of their work, and wake when others have taken it over."""
+"""Projectors that are stopped in the midst of their work, and wake when others have taken it over.
+
+The moment is whichever comes: a commit is one message, so the server ends what was sent to it. Stops between any two
+messages that a worker sends are in tests/contract/postgres/test_stopped_workers.py.
+"""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from examples.shop.generator import Feed
 from tests.support import wait
-from tests.support.faults import Faults, Watch, backend_busy, locks_held, stopped, wait_new_pod
+from tests.support.faults import Faults, Watch, locks_held, stopped, wait_new_pod
 from tests.support.shop import Shop
 
 FREE_S = 15.0
@@ -21,32 +23,19 @@ def test_sleeper_wakes_after_others_took_its_partitions(shop: Shop, faults: Faul
             pods = wait.until("two pods are ready", shop.ready_pods, lambda names: len(names) == 2, 60)
             shop.wait_caught_up()
             pod = pods[turn % 2]
-            with Watch(shop) as watch, _stopped_in_a_transaction(shop, pod):
+            with Watch(shop) as watch, stopped(shop.pids(pod)):
                 began = time.monotonic()
                 wait.until("its locks are free", lambda p=pod: _locks(shop, p), lambda n: n == 0, FREE_S)  # type: ignore[misc]
                 freed = time.monotonic() - began
                 shop.wait_caught_up()
-            fault = f"SIGSTOP, SIGCONT after {time.monotonic() - began:.0f} s (locks free after {freed:.1f} s)"
-            faults.rows.append({"step": "flow", "fault": fault, "stood_still_s": round(watch.longest, 1)})
+            figures = {"locks_free_s": round(freed, 1), "stood_still_s": round(watch.longest, 1)}
+            faults.check("flow", "SIGSTOP, SIGCONT after others went on", shop, figures=figures)
             assert watch.longest < FREE_S, f"a partition stood still for {watch.longest:.1f} s"
-            faults.check("flow", fault, shop)
     faults.check("after the flow", "SIGSTOP and SIGCONT of projectors", shop, all_of_it=True)
 
 
 def _locks(shop: Shop, pod: str) -> int:
     return locks_held(shop, shop.address(pod))
-
-
-@contextmanager
-def _stopped_in_a_transaction(shop: Shop, pod: str) -> Iterator[None]:
-    """SIGSTOP at a moment when the server has a transaction open for the pod; most moments will not do."""
-    pids, address = shop.pids(pod), shop.address(pod)
-    deadline = time.monotonic() + 30
-    while True:
-        with stopped(pids):
-            if backend_busy(shop, address) or time.monotonic() > deadline:
-                yield
-                return
 
 
 def test_sleeper_wakes_after_its_build_was_given_up(shop: Shop, faults: Faults) -> None:
@@ -65,7 +54,7 @@ def test_sleeper_wakes_after_its_build_was_given_up(shop: Shop, faults: Faults) 
     with shop.flow(rate=500):
         sleeper = shop.ready_pods()[0]
         shop.orphan(sleeper)
-        with _stopped_in_a_transaction(shop, sleeper):
+        with stopped(shop.pids(sleeper)):
             wait_new_pod(shop, without=sleeper)
             shop.apply(scaling={"replicas": 1}, rebuildToken="again")
             status = wait.until(

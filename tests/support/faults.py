@@ -21,9 +21,14 @@ class Faults:
 
     rows: list[dict[str, object]] = field(default_factory=list)
 
-    def check(self, step: str, fault: str, shop: Shop, all_of_it: bool = False) -> None:
-        """Wait until what is in the topic has been passed, compare with the independent fold, record, and assert."""
-        row: dict[str, object] = {"step": step, "fault": fault, "rows_differ": None, "end": "not caught up"}
+    def check(
+        self, step: str, fault: str, shop: Shop, all_of_it: bool = False, figures: Mapping[str, float] = {}
+    ) -> None:
+        """Wait until what is in the topic has been passed, compare with the independent fold, record, and assert.
+
+        `figures` are further fields of the row.
+        """
+        row: dict[str, object] = {"step": step, "fault": fault, "rows_differ": None, "end": "not caught up", **figures}
         self.rows.append(row)
         began = time.monotonic()
         shop.wait_caught_up(timeout=120)
@@ -55,14 +60,6 @@ def stopped(pids: list[int]) -> Iterator[None]:
         yield
     finally:
         send_signal(pids, signal.SIGCONT)
-
-
-def backend_busy(shop: Shop, address: str) -> bool:
-    """Whether the server has a transaction open for the projector at this address."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE client_addr = %s AND xact_start IS NOT NULL AND datname = %s"
-    with psycopg.connect(shop.uri) as connection:
-        row = connection.execute(query, (address, shop.database)).fetchone()
-    return row is not None and row[0] > 0
 
 
 def locks_held(shop: Shop, address: str) -> int:

@@ -142,6 +142,11 @@ class Shop:
         """The Projection as the API server has it."""
         return self.cluster.get("projection", NAME, self.namespace)
 
+    def candidate(self) -> Json:
+        """The build on its way in the status; empty while there is none."""
+        found: Json = self.projection().get("status", {}).get("candidate", {})
+        return found
+
     def condition(self, kind: str) -> Json:
         """A condition of the status; empty while there is none."""
         conditions = self.projection().get("status", {}).get("conditions", [])
