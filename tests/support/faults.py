@@ -10,6 +10,7 @@ from threading import Event, Thread
 from typing import Self
 
 import psycopg
+from psycopg import sql
 
 from tests.support import wait
 from tests.support.shop import Shop
@@ -60,6 +61,41 @@ def stopped(pids: list[int]) -> Iterator[None]:
         yield
     finally:
         send_signal(pids, signal.SIGCONT)
+
+
+FREE_S = 15.0
+"""What a stopped process held is free within so many seconds."""
+
+
+@contextmanager
+def stopped_holding_locks(shop: Shop, pod: str) -> Iterator[float]:
+    """SIGSTOP while a commit of the pod certainly holds checkpoint locks; yields the seconds until they were free.
+
+    A commit is one message, so at any other moment the server is nearly always done with it. Here the table is locked
+    first: the commit has moved its checkpoints and waits. Our lock stays until the server has given up what the stopped
+    process held, so only the limits of that session can have freed it.
+    """
+    address = shop.address(pod)
+    with psycopg.connect(shop.uri) as blocker:
+        table = sql.Identifier("public", f"order_summaries__b{shop.build()}")
+        blocker.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(table))
+        wait.true("a commit of the projector waits", lambda: _waits(shop, address), 30, pause=0.02)
+        with stopped(shop.pids(pod)):
+            began = time.monotonic()
+            assert locks_held(shop, address) > 0, "the stopped projector holds nothing: the stop came too late"
+            wait.until("its locks are free", lambda: locks_held(shop, address), lambda held: held == 0, FREE_S)
+            freed = time.monotonic() - began
+            blocker.rollback()
+            yield freed
+
+
+def _waits(shop: Shop, address: str) -> bool:
+    query = """
+        SELECT count(*) FROM pg_stat_activity WHERE client_addr = %s AND datname = %s AND wait_event_type = 'Lock'
+    """
+    with psycopg.connect(shop.uri) as connection:
+        row = connection.execute(query, (address, shop.database)).fetchone()
+    return row is not None and row[0] > 0
 
 
 def locks_held(shop: Shop, address: str) -> int:

@@ -147,6 +147,11 @@ class Shop:
         found: Json = self.projection().get("status", {}).get("candidate", {})
         return found
 
+    def build(self) -> int:
+        """Number of the build that is live, or else on its way."""
+        status = self.projection()["status"]
+        return int(status.get("liveBuild") or status["candidate"]["build"])
+
     def condition(self, kind: str) -> Json:
         """A condition of the status; empty while there is none."""
         conditions = self.projection().get("status", {}).get("conditions", [])
@@ -175,6 +180,10 @@ class Shop:
     def ready_pods(self) -> list[str]:
         """Names of the projector pods that are ready."""
         return [pod["metadata"]["name"] for pod in self.pods() if is_ready(pod)]
+
+    def working_pods(self) -> list[str]:
+        """Names of the ready pods that hold a partition."""
+        return [pod for pod in self.ready_pods() if any(_of_partition(line) for line in self.metrics(pod))]
 
     def address(self, pod: str) -> str:
         """IP address of a pod."""
@@ -264,3 +273,7 @@ class Shop:
             return all(positions.get(number, -1) >= end for number, end in ends.items())
 
         wait.until(f"checkpoints at {ends}", self.positions, passed, timeout)
+
+
+def _of_partition(line: str) -> bool:
+    return line.startswith("projector_lag_records{")
