@@ -183,7 +183,13 @@ class Shop:
 
     def working_pods(self) -> list[str]:
         """Names of the ready pods that hold a partition."""
-        return [pod for pod in self.ready_pods() if any(_of_partition(line) for line in self.metrics(pod))]
+        return [pod for pod in self.ready_pods() if self._works(pod)]
+
+    def _works(self, pod: str) -> bool:
+        try:
+            return any(line.startswith("projector_lag_records{") for line in self.metrics(pod))
+        except OSError:  # it has just been killed, and its status does not say so yet
+            return False
 
     def address(self, pod: str) -> str:
         """IP address of a pod."""
@@ -273,7 +279,3 @@ class Shop:
             return all(positions.get(number, -1) >= end for number, end in ends.items())
 
         wait.until(f"checkpoints at {ends}", self.positions, passed, timeout)
-
-
-def _of_partition(line: str) -> bool:
-    return line.startswith("projector_lag_records{")
