@@ -4,20 +4,23 @@ Nothing here names Kafka or PostgreSQL. Adapters live in `projector.sources` and
 contract tests of its port. All calls are synchronous and belong to the worker's one thread.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from projector.fold.delta import Deltas
+from projector.fold.delta import Key, Writes
 from projector.fold.record import Record
 
 __all__ = [
     "BadRow",
+    "Batch",
     "Ends",
     "Fenced",
     "Fetched",
     "Move",
+    "Park",
     "Partition",
+    "Place",
     "Record",
     "Source",
     "SourceAdmin",
@@ -26,6 +29,7 @@ __all__ = [
     "Store",
     "StoreUnavailable",
     "Stuck",
+    "TooManyParked",
     "TopicMissing",
 ]
 
@@ -143,13 +147,45 @@ class TopicMissing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a partition stands: the next offset to read, and the row keys that are parked in it.
+
+    `generation` counts how often others than the worker changed what is parked (people, by `projector parked`).
+    """
+
+    offset: int
+    generation: int = 0
+    parked: frozenset[Key] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
-    """A checkpoint going from `previous` to `next` (offsets of the next record to read)."""
+    """A checkpoint going from `previous` to `next` (offsets of the next record to read), if `generation` still holds."""
 
     partition: Partition
     previous: int
     next: int
     event_time_ms: int | None
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """An event to keep aside with its row key. `reason` is empty where it waits behind another one of its key."""
+
+    partition: Partition
+    key: Key
+    record: Record
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction does: checkpoints move, rows change, events are parked."""
+
+    moves: Sequence[Move]
+    deltas: Writes
+    parked: Sequence[Park] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,26 +202,49 @@ class StoreUnavailable(Exception):
 
 
 class Fenced(Exception):
-    """The checkpoint is not where this worker left it, or its epoch was raised: drop all caches, another owns it."""
+    """The checkpoint or what is parked is not as this worker left it, or its epoch was raised: drop all caches."""
 
 
 class BadRow(Exception):
     """A row does not fit the table (overflow, encoding, constraint); the transaction was rolled back."""
 
 
-class Store(Protocol):
-    """Rows and checkpoints of one build."""
+class TooManyParked(Exception):
+    """The build would have more parked keys than it may; the transaction was rolled back. The text is for people."""
 
-    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+
+class Store(Protocol):
+    """Rows and checkpoints of one build. At most one batch is on its way at a time."""
+
+    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, Place]:
         """Checkpoints of the partitions; raises Fenced where the build was given up or a row is missing."""
         ...
 
-    def commit(self, moves: Sequence[Move], deltas: Deltas) -> None:
-        """Move checkpoints and apply deltas in one transaction whose first statement is the compare-and-set."""
+    def existing(self, keys: Collection[Key]) -> frozenset[Key]:
+        """Those of the keys that have a row."""
+        ...
+
+    def submit(self, batch: Batch) -> None:
+        """Send a transaction whose first statement is the compare-and-set of the checkpoints.
+
+        Returns as soon as the target has all of it; `settle` tells the outcome. What `submit` raises is what `settle`
+        would have raised.
+        """
+        ...
+
+    def ready(self) -> bool:
+        """Whether the outcome of what was submitted is known, so that `settle` would not wait."""
+        ...
+
+    def settle(self) -> None:
+        """Wait for the outcome. Raises Fenced, StoreUnavailable, BadRow or TooManyParked: then nothing happened.
+
+        After StoreUnavailable the outcome is unknown, and `positions` tells.
+        """
         ...
 
     def discarded(self, partition: Partition, offset: int) -> bool:
-        """Whether someone decided that this event is to be passed over."""
+        """Whether someone decided that this event is to be passed over where it cannot be applied."""
         ...
 
     def report_stuck(self, stuck: Stuck) -> None:

@@ -1,15 +1,19 @@
 """Deltas: what events do to one row key.
 
-The state of a row is absent (`None`) or a row. A delta has a branch for each, so that "create where missing",
-"ignore where missing" and "delete" all compose: `apply(compose(a, b), s) == apply(b, apply(a, s))` for every state.
+The state of a row is absent (`None`), a row, or parked. A delta has a branch for each, so that "create where missing",
+"ignore where missing", "park where missing" and "delete" all compose: doing `compose(a, b)` is doing `a`, then `b`,
+whatever the state. See `projector.fold.algebra`.
 
-Whoever creates a row (`Delta.absent`, or an `Update` with `replace`) names every column that some rule accumulates
-(increment, min, max) and that has a default: so composition needs to know no defaults. See `projector.fold.algebra`.
+Nearly every delta does the same to an absent row as to one that is there: it creates the row from the defaults first.
+Such a delta is an `Upsert`, a plain list, because the hot path makes and changes one per event. Any other is a `Delta`.
 """
 
-from enum import IntEnum
+from enum import Enum, IntEnum
+from typing import Any, Final
 
 import msgspec
+
+from projector.fold.record import Record
 
 Value = object
 """A value of a column: str, int, float, bool, Decimal, datetime, date, UUID, JSON data, or None for NULL."""
@@ -26,7 +30,23 @@ class Kind(IntEnum):
     ADD = 1
     MIN = 2
     MAX = 3
+    APPEND = 4
 
+
+class Untouched(Enum):
+    """Stands in an `Upsert` where no rule touched the column."""
+
+    UNTOUCHED = 0
+
+
+UNTOUCHED: Final = Untouched.UNTOUCHED
+
+Upsert = list[Any]
+"""`[absolute, v0, v1, …]`: one place per non-key column in the definition's order.
+
+Bit i of `absolute` is set where column i accumulates by some rule (increment, min, max, append) but `vi` is set and not
+accumulated. Under `ordering: Guarded` two more places follow: the guard and whether the row is deleted.
+"""
 
 ColumnOp = tuple[Kind, Value]
 
@@ -45,5 +65,31 @@ class Delta(msgspec.Struct, frozen=True):
     row: Update | None
 
 
-Deltas = dict[Key, Delta]
+class ParkedEvent(msgspec.Struct, frozen=True):
+    """An event that waits with its key. `reason` is empty where it only waits behind another one of its key."""
+
+    record: Record
+    reason: str
+
+
+class Parked(msgspec.Struct):
+    """Whatever the state, after `before` (None: nothing happens before) the row is parked with `events`."""
+
+    before: Upsert | Delta | None
+    events: list[ParkedEvent]
+
+
+class Forked(msgspec.Struct):
+    """An absent row is parked with `events`; one that is there changes as `present` says."""
+
+    events: list[ParkedEvent]
+    present: "Upsert | Delta | Parked"
+
+
+AnyDelta = Upsert | Delta | Parked | Forked
+
+Deltas = dict[Key, AnyDelta]
 """One composed delta per key, key values in the order of the definition's `key`."""
+
+Writes = dict[Key, Upsert | Delta]
+"""What a store gets: parked and forked deltas are resolved before."""
