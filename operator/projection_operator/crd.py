@@ -26,14 +26,51 @@ DEFINITION_FIELDS = (
     "source.kafka.topics",
     "source.kafka.format",
     "source.kafka.type",
+    "source.kafka.eventVersion",
+    "ordering",
     "target.postgresql.columns",
     "target.postgresql.key",
     "rules",
+    "handler",
+    "projector.image",
 )
 """What a version is made of (`projector.spec.definition`). Free until a build exists, so that a typo can be mended."""
 
+_OPTIONAL = frozenset({"source.kafka.eventVersion", "rules", "handler", "projector.image"})
+_ONLY_WITH_HANDLER = frozenset({"projector.image"})
+
 FIXED_FIELDS = ("target.postgresql.schema", "target.postgresql.table")
 """What a Projection is for ever."""
+
+
+_TOGETHER: tuple[Schema, ...] = (
+    {
+        "rule": "has(self.spec.rules) != has(self.spec.handler)",
+        "message": "one of rules and handler is needed, and not both",
+        "reason": "FieldValueInvalid",
+        "fieldPath": ".spec.rules",
+    },
+    {
+        "rule": "(self.spec.source.kafka.format == 'JSON') != has(self.spec.source.kafka.schemaRegistry)",
+        "message": "schemaRegistry is needed with the formats Avro and Protobuf, and not possible with JSON",
+        "reason": "FieldValueInvalid",
+        "fieldPath": ".spec.source.kafka.schemaRegistry",
+    },
+    {
+        "rule": "(self.spec.ordering.mode == 'Guarded') == has(self.spec.ordering.by)",
+        "message": "by is needed with mode Guarded, and not possible with another",
+        "reason": "FieldValueInvalid",
+        "fieldPath": ".spec.ordering.by",
+    },
+    {
+        "rule": "!has(self.spec.handler) || has(self.spec.projector.image) && "
+        "self.spec.projector.image.matches('@sha256:[0-9a-f]{64}$')",
+        "message": "a handler needs the image that holds it, by its digest (…@sha256:…)",
+        "reason": "FieldValueInvalid",
+        "fieldPath": ".spec.projector.image",
+    },
+)
+"""What fields of a spec mean to each other, where a word of the API server is worth more than one of the status."""
 
 
 def crd() -> Schema:
@@ -110,7 +147,12 @@ def _root() -> Schema:
             "spec": structural(ProjectionSpec),
             "status": _with_condition_keys(structural(Status)),
         },
-        "x-kubernetes-validations": [_name_rule(), *map(_version_rule, DEFINITION_FIELDS), *map(_fixed, FIXED_FIELDS)],
+        "x-kubernetes-validations": [
+            _name_rule(),
+            *map(_version_rule, DEFINITION_FIELDS),
+            *map(_fixed, FIXED_FIELDS),
+            *_TOGETHER,
+        ],
     }
 
 
@@ -124,12 +166,20 @@ def _name_rule() -> Schema:
 
 def _version_rule(field: str) -> Schema:
     name = field.rsplit(".", 1)[-1]
+    free = "!has(self.spec.handler) || " if field in _ONLY_WITH_HANDLER else ""
     return {
-        "rule": f"!({_BUILT}) || {_NEW} || self.spec.{field} == oldSelf.spec.{field}",
+        "rule": f"!({_BUILT}) || {_NEW} || {free}{_same(field)}",
         "message": f"{name} may change only together with version (or rebuildToken)",
         "reason": "FieldValueForbidden",
         "fieldPath": f".spec.{field}",
     }
+
+
+def _same(field: str) -> str:
+    new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
+    if field not in _OPTIONAL:
+        return f"{new} == {old}"
+    return f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"
 
 
 def _fixed(field: str) -> Schema:
@@ -161,6 +211,8 @@ _KEPT = (
 
 def _structural(schema: Schema, defs: Schema) -> Schema:
     schema = _flat(schema, defs)
+    if not schema.keys() - {"description", "default", "title"}:
+        return _anything(schema)
     out = {name: _without_nulls(schema[name]) for name in _KEPT if schema.get(name) is not None}
     if "const" in schema:
         out["enum"] = [schema["const"]]
@@ -169,6 +221,12 @@ def _structural(schema: Schema, defs: Schema) -> Schema:
     if "items" in schema:
         out["items"] = _structural(schema["items"], defs)
     return out | _map(schema, defs)
+
+
+def _anything(schema: Schema) -> Schema:
+    """Any JSON value: the one thing that needs no type."""
+    described = {"description": schema["description"]} if "description" in schema else {}
+    return {**described, "x-kubernetes-preserve-unknown-fields": True}
 
 
 def _flat(schema: Schema, defs: Schema) -> Schema:
@@ -194,10 +252,13 @@ def _map(schema: Schema, defs: Schema) -> Schema:
         return {}
     if values is True:
         return {"x-kubernetes-preserve-unknown-fields": True}
+    mapping = {"additionalProperties": _structural(values, defs)}
+    if "propertyNames" not in schema:
+        return mapping
     names = schema["propertyNames"]
     low, high = names["minLength"], names["maxLength"]
     rule = {
         "rule": f"self.all(name, size(name) >= {low} && size(name) <= {high})",
         "message": f"names have {low} to {high} characters",
     }
-    return {"additionalProperties": _structural(values, defs), "x-kubernetes-validations": [rule]}
+    return mapping | {"x-kubernetes-validations": [rule]}

@@ -2,31 +2,35 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from types import NoneType
 
+from projector.spec.check_policy import check_errors, check_handler, check_ordering, check_source
 from projector.spec.models import Column, PostgresqlTarget, ProjectionSpec, Rule
-from projector.spec.problems import Problem
+from projector.spec.problems import Problem, near
+from projector.spec.selectors import Selector
 from projector.spec.values import NUMERIC_TYPES, ORDERED_TYPES, default_value
 
 MAX_IDENTIFIER = 63
 MAX_TABLE = MAX_IDENTIFIER - len("__b0123456789")
 """Bytes of a table's name that leave room for the number of its build."""
 
-ACCUMULATIONS = ("increment", "min", "max")
+ACCUMULATIONS = ("increment", "min", "max", "append")
 _OPERATIONS = ("set", *ACCUMULATIONS)
 _SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 _TABLE_PATH = "spec.target.postgresql"
 
 
 def check(spec: ProjectionSpec) -> tuple[Problem, ...]:
-    """Everything that is wrong with a spec apart from its expressions; empty where nothing is."""
-    return (*_target(spec.target.postgresql), *check_rules(spec.rules, spec.target.postgresql))
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """`; did you mean …?` where a known name is close, else nothing."""
-    matches = get_close_matches(name, list(names), n=1)
-    return f"; did you mean `{matches[0]}`?" if matches else ""
+    """Everything that is wrong with a spec apart from its expressions and tests; empty where nothing is."""
+    table, rules = spec.target.postgresql, spec.rules or ()
+    return (
+        *check_source(spec),
+        *_target(table),
+        *check_rules(rules, table),
+        *check_ordering(spec.ordering, rules),
+        *check_handler(spec),
+        *check_errors(spec),
+    )
 
 
 def _target(table: PostgresqlTarget) -> Iterator[Problem]:
@@ -79,21 +83,29 @@ def _key(table: PostgresqlTarget) -> Iterator[Problem]:
 
 def check_rules(rules: Iterable[Rule], table: PostgresqlTarget) -> Iterator[Problem]:
     """Problems of rules against the table's columns."""
-    types = {column.name: column.type for column in table.columns}
+    columns = {column.name: column for column in table.columns}
     accumulated: dict[str, tuple[str, int]] = {}
     for index, rule in enumerate(rules):
         path = f"spec.rules[{index}]"
         yield from _events(path, rule)
         yield from _rule_key(path, rule, table.key)
         yield from _shape(path, rule)
-        yield from _columns(path, rule, types, table.key)
+        yield from _columns(path, rule, columns, table.key)
         yield from _accumulation(index, rule, accumulated)
 
 
 def _events(path: str, rule: Rule) -> Iterator[Problem]:
-    for position, name in enumerate(rule.events):
-        if name in rule.events[:position]:
-            yield Problem(f"{path}.events[{position}]", f"event type `{name}` is named twice")
+    for position, text in enumerate(rule.events):
+        where = f"{path}.events[{position}]"
+        try:
+            selector = Selector.parse(text)
+        except ValueError as error:
+            yield Problem(where, str(error))
+            continue
+        if text in rule.events[:position]:
+            yield Problem(where, f"event type `{text}` is named twice")
+        elif selector.op and selector.name in rule.events:
+            yield Problem(where, f"`{selector.name}` already stands for all of its versions: drop one of the two")
 
 
 def _rule_key(path: str, rule: Rule, key: tuple[str, ...]) -> Iterator[Problem]:
@@ -110,30 +122,42 @@ def _shape(path: str, rule: Rule) -> Iterator[Problem]:
     if rule.delete and used:
         yield Problem(f"{path}.delete", f"a rule that deletes the row cannot also {used[0]} columns")
     if not rule.delete and not used:
-        yield Problem(path, "the rule does nothing: give it set, increment, min, max or delete")
+        yield Problem(path, "the rule does nothing: give it set, increment, min, max, append or delete")
 
 
-def _columns(path: str, rule: Rule, types: Mapping[str, str], key: tuple[str, ...]) -> Iterator[Problem]:
+def _columns(path: str, rule: Rule, columns: Mapping[str, Column], key: tuple[str, ...]) -> Iterator[Problem]:
     used = Counter[str]()
     for operation in _OPERATIONS:
         for name in getattr(rule, operation) or ():
             where = f"{path}.{operation}.{name}"
             used[name] += 1
-            if name not in types:
-                yield Problem(where, f"column `{name}` is not declared{near(name, types)}")
+            if name not in columns:
+                yield Problem(where, f"column `{name}` is not declared{near(name, columns)}")
                 continue
             if name in key:
                 yield Problem(where, f"`{name}` is a key column: its value is given under key")
             if used[name] == 2:  # noqa: PLR2004 - the second of two
                 yield Problem(where, f"column `{name}` is changed twice by this rule")
-            yield from _operation_fits(where, operation, name, types[name])
+            yield from _operation_fits(where, operation, columns[name])
 
 
-def _operation_fits(where: str, operation: str, name: str, kind: str) -> Iterator[Problem]:
+def _operation_fits(where: str, operation: str, column: Column) -> Iterator[Problem]:
+    name, kind = column.name, column.type
     if operation == "increment" and kind not in NUMERIC_TYPES:
         yield Problem(where, f"column `{name}` is {kind}; only {_words(NUMERIC_TYPES)} columns can be incremented")
     if operation in ("min", "max") and kind not in ORDERED_TYPES:
         yield Problem(where, f"column `{name}` is {kind}; {operation} serves {_words(ORDERED_TYPES)} columns")
+    if operation == "append" and kind != "jsonb":
+        yield Problem(where, f"column `{name}` is {kind}; only jsonb columns can be appended to")
+    if operation == "append" and kind == "jsonb" and not _holds_list(column):
+        yield Problem(where, f"column `{name}` has a default that is no list: give it '[]', or none")
+
+
+def _holds_list(column: Column) -> bool:
+    try:
+        return isinstance(default_value(column), list | NoneType)
+    except ValueError:
+        return True  # said at the column
 
 
 def _words(types: frozenset[str]) -> str:
@@ -143,7 +167,7 @@ def _words(types: frozenset[str]) -> str:
 
 
 def _accumulation(index: int, rule: Rule, accumulated: dict[str, tuple[str, int]]) -> Iterator[Problem]:
-    """Increment, min and max of one column do not compose with each other: a column has one of them."""
+    """Increment, min, max and append of one column do not compose with each other: a column has one of them."""
     for operation in ACCUMULATIONS:
         for name in getattr(rule, operation) or ():
             other, first = accumulated.setdefault(name, (operation, index))

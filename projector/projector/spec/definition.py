@@ -3,11 +3,15 @@
 import hashlib
 import json
 
-from projector.spec.models import Column, Model, ProjectionSpec, Rule
+from projector.spec.models import Column, Model, Ordering, ProjectionSpec, Rule
 
 
 class Definition(Model):
-    """What a build is made of. Everything else in a spec may change without a rebuild."""
+    """What a build is made of. Everything else in a spec may change without a rebuild.
+
+    Every field that came after the first release has a default and is not in `canonical` where it holds it, so that
+    the builds of older releases keep their fingerprints.
+    """
 
     topics: tuple[str, ...]
     format: str
@@ -15,6 +19,11 @@ class Definition(Model):
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     rules: tuple[Rule, ...]
+    event_version: str | None = None
+    ordering: Ordering = Ordering()
+    handler: str | None = None
+    image: str | None = None
+    """Only with `handler`: the function is what this image holds."""
 
     @classmethod
     def of(cls, spec: ProjectionSpec) -> "Definition":
@@ -26,7 +35,11 @@ class Definition(Model):
             type=kafka.type,
             columns=table.columns,
             key=table.key,
-            rules=spec.rules,
+            rules=spec.rules or (),
+            event_version=kafka.event_version,
+            ordering=spec.ordering,
+            handler=spec.handler,
+            image=spec.projector.image if spec.handler else None,
         )
 
     @property

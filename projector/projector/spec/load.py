@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from projector.spec.check_cases import check_cases
 from projector.spec.checks import check
 from projector.spec.models import ProjectionSpec
 from projector.spec.problems import InvalidSpec, Problem
@@ -32,7 +33,7 @@ def load_spec(data: Mapping[str, Any]) -> ProjectionSpec:
 
 
 def load_file(path: Path) -> tuple[str, str, ProjectionSpec]:
-    """Name, namespace and spec of the one Projection in a YAML file. Raises InvalidSpec."""
+    """Name, namespace and spec of the one Projection in a YAML file, its tests checked too. Raises InvalidSpec."""
     document = _projection(path)
     metadata = document.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
@@ -40,7 +41,10 @@ def load_file(path: Path) -> tuple[str, str, ProjectionSpec]:
         raise InvalidSpec((Problem("metadata.name", "is missing"),))
     if not isinstance(document.get("spec"), dict):
         raise InvalidSpec((Problem("spec", "is missing"),))
-    return name, str(metadata.get("namespace", "default")) if metadata else "default", load_spec(document["spec"])
+    spec = load_spec(document["spec"])
+    if problems := tuple(check_cases(spec.tests, spec)):
+        raise InvalidSpec(problems)
+    return name, str(metadata.get("namespace", "default")) if metadata else "default", spec
 
 
 def _projection(path: Path) -> dict[Any, Any]:
@@ -54,7 +58,7 @@ def _projection(path: Path) -> dict[Any, Any]:
 
 def _documents(path: Path) -> list[Any]:
     try:
-        return list(yaml.load_all(path.read_text(encoding="utf-8"), _UniqueKeys))
+        return list(yaml.load_all(path.read_text(encoding="utf-8"), _AsKubectl))
     except OSError as error:
         raise InvalidSpec((Problem(str(path), f"cannot be read: {error.strerror}"),)) from None
     except UnicodeDecodeError:
@@ -67,8 +71,8 @@ def _documents(path: Path) -> list[Any]:
         raise InvalidSpec((Problem(str(path), f"is not YAML: {error}"),)) from None
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A loader that refuses a key given twice, where YAML's own would silently keep the last."""
+class _AsKubectl(yaml.SafeLoader):
+    """A loader that leaves dates and times text, as kubectl does, and refuses a key given twice, as YAML asks."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a second key of the same text."""
@@ -79,6 +83,12 @@ class _UniqueKeys(yaml.SafeLoader):
                     raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} twice", key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_AsKubectl.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _boolean_keys(data: object, path: str) -> Iterator[Problem]:

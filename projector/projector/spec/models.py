@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from projector.spec.selectors import Selector
+
 Expression = Annotated[str, Field(min_length=1, max_length=1024)]
 """Source text of an expression in the CEL subset."""
 
@@ -16,6 +18,12 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=63)]
 EventType = Annotated[str, Field(min_length=1, max_length=253)]
 Assignments = Annotated[dict[ColumnName, Expression], Field(min_length=1, max_length=50)]
 """Column name to expression."""
+
+Place = Annotated[str, Field(pattern=r"^(header|event)\.[A-Za-z_][A-Za-z0-9_-]*$", max_length=253)]
+"""`header.<name>`, or `event.<field>` of the decoded value."""
+
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", min_length=1, max_length=249)]
+SecretName = Annotated[str, Field(min_length=1, max_length=253)]
 
 ColumnType = Literal[
     "text",
@@ -41,30 +49,52 @@ class Model(BaseModel):
 class SecretRef(Model):
     """A key of a Secret in the namespace of the Projection."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: SecretName
     key: Annotated[str, Field(min_length=1, max_length=253, description="Key that holds a PostgreSQL URI.")] = "uri"
 
 
+class CredentialsRef(Model):
+    """A key of a Secret in the namespace of the Projection."""
+
+    name: SecretName
+    key: Annotated[
+        str, Field(min_length=1, max_length=253, description="Key that holds user:password for basic authentication.")
+    ] = "credentials"
+
+
+class SchemaRegistry(Model):
+    """Where the schemas of Avro and Protobuf values are kept: a server of the Confluent schema registry's HTTP API."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$", max_length=1024, description="Where it answers.")]
+    credentials_secret_ref: Annotated[
+        CredentialsRef | None, Field(description="User and password. Default: none are sent.")
+    ] = None
+
+
 class KafkaSource(Model):
-    """A Kafka topic as the log."""
+    """Kafka topics as the log."""
 
     bootstrap_servers: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=260)], ...],
         Field(min_length=1, max_length=20, description="Brokers to ask first, as host:port."),
     ]
     topics: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", min_length=1, max_length=249)], ...],
-        Field(min_length=1, max_length=1, description="The topic that holds the events."),
+        tuple[TopicName, ...], Field(min_length=1, max_length=20, description="The topics that hold the events.")
     ]
-    format: Annotated[Literal["JSON"], Field(description="How a record's value is encoded.")] = "JSON"
+    format: Annotated[Literal["JSON", "Avro", "Protobuf"], Field(description="How a record's value is encoded.")] = (
+        "JSON"
+    )
+    schema_registry: Annotated[
+        SchemaRegistry | None, Field(description="Where the schemas of Avro and Protobuf values are kept.")
+    ] = None
     type: Annotated[
-        str,
-        Field(
-            pattern=r"^(header|event)\.[A-Za-z_][A-Za-z0-9_-]*$",
-            max_length=253,
-            description="Where the event type stands: header.<name>, or event.<field> of the decoded value.",
-        ),
+        Place,
+        Field(description="Where the event type stands: header.<name>, or event.<field> of the decoded value."),
     ] = "header.ce_type"
+    event_version: Annotated[
+        Place | None,
+        Field(description="Where an event's schema version stands, a whole number; an event without one has 1."),
+    ] = None
 
 
 class Source(Model):
@@ -111,19 +141,98 @@ class Target(Model):
 
 
 class Rule(Model):
-    """What one or more event types do to one row."""
+    """What one or more event types do to one row, or to one row per item of a list."""
 
-    events: Annotated[tuple[EventType, ...], Field(min_length=1, max_length=50)]
+    events: Annotated[
+        tuple[EventType, ...],
+        Field(
+            min_length=1,
+            max_length=50,
+            description="Event types, or versions of them (OrderPlaced@>=2); (tombstone): records without a value.",
+        ),
+    ]
+    for_each: Annotated[
+        Expression | None, Field(description="A list; the rule applies once for each of its elements, as `item`.")
+    ] = None
     key: Annotated[Assignments, Field(description="Value of each key column.")]
     when: Annotated[Expression | None, Field(description="The rule applies only where this is true.")] = None
     set: Assignments | None = None
     increment: Assignments | None = None
     min: Assignments | None = None
     max: Assignments | None = None
+    append: Annotated[Assignments | None, Field(description="One more element of a jsonb column's list.")] = None
     delete: bool = False
     on_missing: Annotated[
-        Literal["Create", "Ignore"], Field(description="What to do where the row does not exist.")
+        Literal["Create", "Ignore", "Park"], Field(description="What to do where the row does not exist.")
     ] = "Create"
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """`events`, read. Raises ValueError where one is malformed, which `projector.spec.checks` refuses."""
+        return tuple(map(Selector.parse, self.events))
+
+
+class Ordering(Model):
+    """What makes the order in which events of one row apply the same in every run."""
+
+    mode: Annotated[
+        Literal["PerKey", "Commutative", "Guarded"],
+        Field(
+            description="PerKey: all events of a row are in one partition. Commutative: their order does not matter. "
+            "Guarded: the event with the greatest `by` wins."
+        ),
+    ] = "PerKey"
+    by: Annotated[Expression | None, Field(description="With Guarded: a whole number that grows with each event.")] = (
+        None
+    )
+
+
+class Errors(Model):
+    """What happens to events that cannot be applied."""
+
+    bad_data: Annotated[
+        Literal["ParkKey", "Stop"],
+        Field(description="ParkKey: kept aside with their row's later events. Stop: their partition waits."),
+    ] = "ParkKey"
+    max_parked_keys: Annotated[
+        int, Field(ge=1, le=10_000, description="Rows with parked events; where one more comes, its partition waits.")
+    ] = 100
+
+
+class GivenEvent(Model):
+    """An event of a test."""
+
+    type: Annotated[EventType, Field(description="Event type; (tombstone) for a record without a value.")]
+    value: Annotated[Any, Field(description="The decoded value.")] = None
+    version: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="The event's schema version.")] = None
+    key: Annotated[str | None, Field(max_length=1024, description="The record's key. Default: none.")] = None
+    headers: Annotated[
+        dict[str, Annotated[str, Field(max_length=4096)]] | None,
+        Field(max_length=50, description="Headers besides those of type and version."),
+    ] = None
+    timestamp: Annotated[
+        str | None, Field(max_length=64, description="RFC 3339. Default: a second after the event before it.")
+    ] = None
+    topic: Annotated[TopicName | None, Field(description="Default: the first of the source's topics.")] = None
+    partition: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+Cells = Annotated[dict[ColumnName, Any], Field(min_length=1, max_length=200)]
+"""Column name to value: as in JSON, with text for timestamps, dates and UUIDs."""
+
+
+class Case(Model):
+    """A test: what the table holds after events. Run by `projector test`; the operator does not look at it."""
+
+    name: Annotated[str | None, Field(min_length=1, max_length=253)] = None
+    given: Annotated[tuple[GivenEvent, ...], Field(max_length=1000, description="Events, in their order.")]
+    then: Annotated[
+        tuple[Cells, ...] | None,
+        Field(max_length=1000, description="All rows there are then. Columns that are not named are not compared."),
+    ] = None
+    parked: Annotated[
+        tuple[Cells, ...], Field(max_length=1000, description="Keys of all rows that have parked events then.")
+    ] = ()
 
 
 class Projector(Model):
@@ -158,10 +267,23 @@ class ProjectionSpec(Model):
     ] = ""
     suspend: Annotated[bool, Field(description="Stops the projector's pods; positions are kept.")] = False
     source: Source
+    ordering: Ordering = Ordering()
     target: Target
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=100)]
+    rules: Annotated[
+        tuple[Rule, ...] | None, Field(min_length=1, max_length=100, description="What events do to rows, in order.")
+    ] = None
+    handler: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$",
+            max_length=253,
+            description="Instead of rules: package.module:function in projector.image, which is then named by digest.",
+        ),
+    ] = None
+    errors: Errors = Errors()
     projector: Projector = Projector()
     scaling: Scaling = Scaling()
     deletion_policy: Annotated[
         Literal["Retain", "Delete"], Field(description="What deletion does to view, tables and registry entries.")
     ] = "Retain"
+    tests: Annotated[tuple[Case, ...], Field(max_length=100, description="Run by `projector test`.")] = ()

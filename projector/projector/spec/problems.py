@@ -1,6 +1,8 @@
 """What is wrong with a spec, in words that a user can act on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +27,9 @@ class InvalidSpec(Exception):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
         super().__init__("; ".join(map(str, problems)))
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """`; did you mean …?` where a known name is close, else nothing."""
+    matches = get_close_matches(name, list(names), n=1)
+    return f"; did you mean `{matches[0]}`?" if matches else ""

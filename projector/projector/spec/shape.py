@@ -6,9 +6,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from projector.spec.checks import near
 from projector.spec.models import ProjectionSpec
-from projector.spec.problems import Problem
+from projector.spec.problems import Problem, near
 
 Context = Mapping[str, Any]
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from types import UnionType
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -66,6 +67,26 @@ def default_value(column: Column) -> Value:
         return _PARSERS[column.type](column.default)
     except ValueError as error:
         raise ValueError(f"{column.default!r} {error}") from None
+
+
+def given_value(column: Column, value: object) -> Value:
+    """A value as a test in YAML gives it, as the column holds it. Raises ValueError where the column cannot."""
+    if value is None or column.type == "jsonb":
+        return value
+    if not isinstance(value, _WRITTEN_AS[column.type]) or isinstance(value, bool) != (column.type == "boolean"):
+        hint = f"; put it in quotes: '{value}'" if isinstance(value, int | float) and column.type == "text" else ""
+        raise ValueError(f"{value!r} is no value of a {column.type} column{hint}")
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return default_value(column.model_copy(update={"default": text}))
+
+
+_WRITTEN_AS: dict[str, type | UnionType] = {
+    **dict.fromkeys(("text", "timestamptz", "date", "uuid"), str),
+    **dict.fromkeys(INT_RANGES, int),
+    "numeric": int | float | str,
+    "double precision": int | float,
+    "boolean": bool,
+}
 
 
 def _text(text: str) -> str:

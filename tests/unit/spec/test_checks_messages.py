@@ -18,7 +18,7 @@ def rule(**parts: Any) -> dict[str, Any]:
 RULES: list[tuple[list[dict[str, Any]], list[str]]] = [
     ([rule(set={"nmae": "1"})], ["spec.rules[0].set.nmae: column `nmae` is not declared; did you mean `name`?"]),
     ([rule(set={"id": "1"})], ["spec.rules[0].set.id: `id` is a key column: its value is given under key"]),
-    ([rule()], ["spec.rules[0]: the rule does nothing: give it set, increment, min, max or delete"]),
+    ([rule()], ["spec.rules[0]: the rule does nothing: give it set, increment, min, max, append or delete"]),
     (
         [rule(delete=True, set={"name": "event.x"})],
         ["spec.rules[0].delete: a rule that deletes the row cannot also set columns"],

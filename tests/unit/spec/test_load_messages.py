@@ -37,8 +37,8 @@ CASES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
         "spec.rules[0].onmissing: there is no field `onmissing` here; did you mean `onMissing`?",
     ),
     (
-        lambda data: data["rules"][0].update(onMissing="Park"),
-        "spec.rules[0].onMissing: must be one of 'Create', 'Ignore'",
+        lambda data: data["rules"][0].update(onMissing="Wait"),
+        "spec.rules[0].onMissing: must be one of 'Create', 'Ignore', 'Park'",
     ),
     (lambda data: data["rules"][0].update(set={"name": 1}), "spec.rules[0].set.name: must be text; put it in quotes"),
     (
