@@ -35,6 +35,8 @@ def _message(details: ErrorDetails) -> str:
             f"was read as {str(details['input']).lower()}: YAML 1.1 takes on, off, yes, no, true and false for "
             "truth values; quote it"
         )
+    if details["type"] == "string_pattern_mismatch" and details["loc"] == ("handler",):
+        return "must be package.module:function"
     words = _WORDS.get(details["type"])
     return words(details.get("ctx", {})) if words else details["msg"]
 

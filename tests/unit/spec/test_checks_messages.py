@@ -42,6 +42,24 @@ RULES: list[tuple[list[dict[str, Any]], list[str]]] = [
         ],
     ),
     (
+        [rule(append={"name": "event.x"})],
+        ["spec.rules[0].append.name: column `name` is text; only jsonb columns can be appended to"],
+    ),
+    (
+        [rule(append={"data": "event.x"}), rule(append={"data": "1"}, increment={"data": "1"})],
+        [
+            (
+                "spec.rules[1].increment.data: column `data` is jsonb; only smallint, integer, bigint and numeric "
+                "columns can be incremented"
+            ),
+            "spec.rules[1].append.data: column `data` is changed twice by this rule",
+            (
+                "spec.rules[1].increment.data: rule 0 uses append on column `data`, rule 1 increment: a column has one "
+                "of them"
+            ),
+        ],
+    ),
+    (
         [rule(set={"total": "1"}, increment={"total": "1"})],
         ["spec.rules[0].increment.total: column `total` is changed twice by this rule"],
     ),
@@ -121,3 +139,17 @@ def test_columns_are_checked(column: dict[str, Any], message: str) -> None:
 def test_names_of_63_bytes_are_served() -> None:
     column = {"name": "ä" * 31 + "x", "type": "text"}
     assert problems(spec_data(columns=[*COLUMNS, column], table="t" * 50)) == []
+
+
+def test_what_is_appended_to_starts_as_a_list() -> None:
+    rules = [rule(append={"data": "event.x"})]
+
+    def found(default: str) -> list[str]:
+        return problems(
+            spec_data(rules, columns=[*COLUMNS[:-1], {"name": "data", "type": "jsonb", "default": default}])
+        )
+
+    assert found("{}") == [
+        "spec.rules[0].append.data: column `data` has a default that is no list: give it '[]', or none"
+    ]
+    assert found("[]") == []
