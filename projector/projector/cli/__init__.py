@@ -1,0 +1,18 @@
+"""The command `projector`. What a user did wrong is answered by one line per problem and exit code 2."""
+
+import click
+
+from projector.cli.checking import lint
+from projector.cli.discarding import discard
+from projector.cli.running import run, work
+from projector.version import VERSION
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="projector")
+def main() -> None:
+    """Fold a Kafka log into PostgreSQL read models, exactly once."""
+
+
+for command in (run, work, lint, discard):
+    main.add_command(command)
