@@ -45,10 +45,14 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Offsets of the first record that can still be read and of the next one to come (read_committed)."""
+    """Offsets of the first record that can still be read and of the next one to come (read_committed).
+
+    `written` is the offset after all that is written, what open transactions wrote included; None: not known.
+    """
 
     start: int
     end: int
+    written: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,14 @@ class Source(Protocol):
 
     def resume(self, partition: Partition, offset: int) -> None:
         """Read `partition` from `offset`, whether it was paused, being read, or never read before."""
+        ...
+
+    def verify(self) -> None:
+        """Return if what was fetched so far is of the partitions that are owned; to be called before it is committed.
+
+        Raises SourceChanged with one partition for which this is not so, SourceUnavailable or TopicMissing where it is
+        not known. What was fetched of a partition before it was paused or resumed is not looked at any more.
+        """
         ...
 
     def mirror(self, positions: Mapping[Partition, int]) -> None:

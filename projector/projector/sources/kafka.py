@@ -6,14 +6,15 @@ read is not assigned to the fetcher at all, so that nothing prefetched of it can
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from projector.ports import Fetched, Partition, Record, SourceChanged
 from projector.sources import kafka_errors as errors
-from projector.sources.kafka_admin import COMMON_SETTINGS, describe_topics, new_admin
+from projector.sources.kafka_admin import COMMON_SETTINGS, Question, answered, ask, describe_topics, new_admin
 from projector.sources.kafka_errors import translate, unavailable
 
 _GROUP_SETTINGS: Mapping[str, Any] = {
@@ -58,6 +59,8 @@ class KafkaSource:
         self._unnamed: list[_Place] | None = None  # given by the group, topic id not asked for yet
         self._owned: dict[_Place, Partition] = {}
         self._next: dict[_Place, int] = {}  # partitions being read → offset that comes next
+        self._unverified: set[_Place] = set()  # fetched from since the last `verify`
+        self._question: Question | None = None  # asked after the last fetch
         self._faults: list[Exception] = []  # to be raised by the next fetch; this one's records come first
         self._down: KafkaError | None = None
         self._detail = ""
@@ -81,7 +84,7 @@ class KafkaSource:
         fetched = self._sorted(self._poll(max_records, timeout))
         if fetched.records or fetched.ends:
             self._down = None
-            self._check_topic(fetched)
+            self._to_verify(fetched, max_records)
         elif self._down is not None:
             self._probe(self._down)
         return fetched
@@ -89,6 +92,7 @@ class KafkaSource:
     def pause(self, partition: Partition) -> None:
         """Take the partition from the fetcher; the group still counts it as ours."""
         place = (partition.topic, partition.number)
+        self._unverified.discard(place)
         if self._next.pop(place, None) is not None:
             self._consumer.incremental_unassign([TopicPartition(*place)])
 
@@ -100,6 +104,20 @@ class KafkaSource:
         self.pause(partition)
         self._consumer.incremental_assign([TopicPartition(*place, offset)])
         self._next[place] = offset
+
+    def verify(self) -> None:
+        """See `Source.verify`. What was fetched of a partition that is paused or resumed since is not looked at.
+
+        The client reads on in a topic that was deleted and created again as if nothing had happened. An id never
+        comes back: what was received before the id was found unchanged is of the right topic.
+        """
+        if not self._unverified:
+            return
+        question, self._question = self._question or self._ask(), None
+        ids = {partition.topic: partition.topic_id for partition in answered(question, self._servers)}
+        for place in sorted(self._unverified):
+            self._require_owned(self._owned[place], ids)
+        self._unverified.clear()
 
     def mirror(self, positions: Mapping[Partition, int]) -> None:
         """Commit offsets to the group, without waiting and without caring whether it worked."""
@@ -135,6 +153,7 @@ class KafkaSource:
         for place in places:
             self._owned.pop(place, None)
             self._next.pop(place, None)
+            self._unverified.discard(place)
             if self._unnamed and place in self._unnamed:
                 self._unnamed.remove(place)
 
@@ -148,7 +167,9 @@ class KafkaSource:
         """Tell the worker what the group gave, under the ids that the topics have now."""
         if self._unnamed is None:
             return
-        now = {(p.topic, p.number): p for p in self._describe()}
+        topics = sorted({topic for topic, _ in self._unnamed})
+        found = describe_topics(self._admin, self._servers, topics) if topics else ()
+        now = {(p.topic, p.number): p for p in found}
         places, self._unnamed = self._unnamed, None
         given = {place: now[place] for place in places if place in now}
         self._owned |= given
@@ -163,25 +184,27 @@ class KafkaSource:
         return [first, *self._consumer.consume(max_records - 1, 0)]
 
     def _sorted(self, messages: list[Message]) -> Fetched:
-        records: dict[_Place, list[Message]] = {}
+        """Group by partition. The loops over all messages are those of the interpreter's own C functions."""
         ends: dict[Partition, int] = {}
-        size = 0
-        for message in messages:
-            if message.error() is not None:
-                self._note(message, ends)
-                continue
-            place = cast("_Place", (message.topic(), message.partition()))
-            size += len(message) + len(message.key() or b"")
-            if ends:
-                ends.pop(self._owned.get(place), None)  # type: ignore[arg-type]  # None is no key of it
-            if place in records:
-                records[place].append(message)
-            elif place in self._next and cast("int", message.offset()) >= self._next[place]:
-                records[place] = [message]
-        for place, found in records.items():
-            self._next[place] = cast("int", found[-1].offset()) + 1
-        named = {self._owned[place]: cast("Sequence[Record]", found) for place, found in records.items()}
-        return Fetched(named, ends, size)
+        if any(map(Message.error, messages)):
+            messages = [message for message in messages if not self._noted(message, ends)]
+        records: dict[Partition, list[Message]] = {}
+        for place, run in _runs(messages):
+            if place in self._next and cast("int", run[0].offset()) >= self._next[place]:
+                self._next[place] = cast("int", run[-1].offset()) + 1
+                records.setdefault(self._owned[place], []).extend(run)
+        size = sum(map(len, messages)) + sum(map(len, filter(None, map(Message.key, messages))))
+        return Fetched(cast("Mapping[Partition, Sequence[Record]]", records), self._still_ends(ends), size)
+
+    def _still_ends(self, ends: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Without those after which more records came."""
+        return {p: offset for p, offset in ends.items() if offset >= self._next.get((p.topic, p.number), offset + 1)}
+
+    def _noted(self, message: Message, ends: dict[Partition, int]) -> bool:
+        if message.error() is None:
+            return False
+        self._note(message, ends)
+        return True
 
     def _note(self, message: Message, ends: dict[Partition, int]) -> None:
         """An event that came in place of a record: the end of a partition, or a fault."""
@@ -210,31 +233,19 @@ class KafkaSource:
             partition,
         )
 
-    def _check_topic(self, fetched: Fetched) -> None:
-        """Make sure that what was read is of the topic that we own.
+    def _to_verify(self, fetched: Fetched, asked_for: int) -> None:
+        """Remember what came, and ask already now where it is likely to be all that comes before the next commit."""
+        self._unverified |= {(p.topic, p.number) for p in (*fetched.records, *fetched.ends)}
+        more = sum(map(len, fetched.records.values())) >= asked_for
+        self._question = None if more else self._ask()
 
-        The client reads on in a topic that was deleted and created again as if nothing had happened. An id never
-        comes back: what was read before the id was found unchanged is of the right topic.
-        """
-        try:
-            self._require_owned({p.topic: p.topic_id for p in self._describe()})
-        except Exception:
-            self._rewind(fetched)
-            raise
+    def _ask(self) -> Question:
+        return ask(self._admin, sorted({topic for topic, _ in self._unverified}))
 
-    def _require_owned(self, ids: Mapping[str, str]) -> None:
-        for partition in self._owned.values():
-            if ids[partition.topic] != partition.topic_id:
-                raise SourceChanged(f"topic {partition.topic} was deleted and created again; start a rebuild")
-
-    def _rewind(self, fetched: Fetched) -> None:
-        for partition in {*fetched.records, *fetched.ends}:
-            place = (partition.topic, partition.number)
-            records = fetched.records.get(partition)
-            self.resume(partition, records[0].offset() if records else self._next[place])
-
-    def _describe(self) -> list[Partition]:
-        return describe_topics(self._admin, self._servers, self._topics)
+    @staticmethod
+    def _require_owned(partition: Partition, ids: Mapping[str, str]) -> None:
+        if ids[partition.topic] != partition.topic_id:
+            raise SourceChanged(f"topic {partition.topic} was deleted and created again; start a rebuild", partition)
 
     def _probe(self, error: KafkaError) -> None:
         try:
@@ -242,3 +253,10 @@ class KafkaSource:
         except KafkaException:
             raise unavailable(self._servers, error, self._detail) from None
         self._down = None
+
+
+def _runs(messages: Iterable[Message]) -> Iterator[tuple[_Place, list[Message]]]:
+    """Neighbours of one partition: the client hands out what it fetched partition by partition."""
+    for number, same_number in groupby(messages, Message.partition):
+        for topic, run in groupby(same_number, Message.topic):
+            yield cast("_Place", (topic, number)), list(run)

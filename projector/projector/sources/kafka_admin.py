@@ -37,16 +37,30 @@ def new_admin(servers: Sequence[str]) -> AdminClient:
     return AdminClient(settings, logger=logging.getLogger("librdkafka"))
 
 
-def describe_topics(client: AdminClient, servers: Sequence[str], topics: Sequence[str]) -> list[Partition]:
-    """Partitions of the topics as they are now. Raises TopicMissing or SourceUnavailable."""
-    futures = client.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
+Question = Mapping[str, "Future[Any]"]
+"""What is on its way: the description of each topic."""
+
+
+def ask(client: AdminClient, topics: Sequence[str]) -> Question:
+    """Ask for the topics as they are, without waiting."""
+    question = client.describe_topics(TopicCollection(list(topics)), request_timeout=TIMEOUT)
+    client.poll(0)  # serves the log
+    return question
+
+
+def answered(question: Question, servers: Sequence[str]) -> list[Partition]:
+    """Partitions of the topics as they were when the question came. Raises TopicMissing or SourceUnavailable."""
     found = []
-    for topic in topics:
-        description = _result(futures[topic], servers, topic)
+    for topic, future in question.items():
+        description = _result(future, servers, topic)
         identity = str(description.topic_id)
         found += [Partition(topic, identity, info.id) for info in description.partitions]
-    client.poll(0)  # serves the log
     return sorted(found)
+
+
+def describe_topics(client: AdminClient, servers: Sequence[str], topics: Sequence[str]) -> list[Partition]:
+    """Ask and wait for the answer."""
+    return answered(ask(client, topics), servers)
 
 
 class KafkaAdmin:
@@ -61,7 +75,9 @@ class KafkaAdmin:
         partitions = describe_topics(self._client, self._servers, sorted(set(topics)))
         starts = self._offsets(partitions, OffsetSpec.earliest)
         ends = self._offsets(partitions, OffsetSpec.latest)
-        return {partition: Ends(starts[partition], ends[partition]) for partition in partitions}
+        # Asked after the ends, so it is never below them; what comes between the two looks unsettled for this one look.
+        written = self._offsets(partitions, OffsetSpec.latest, IsolationLevel.READ_UNCOMMITTED)
+        return {p: Ends(starts[p], ends[p], written[p]) for p in partitions}
 
     def oldest_unread(self, positions: Mapping[Partition, int]) -> Mapping[Partition, int]:
         """Timestamps of the first records at or after the positions; what did not answer in time is absent."""
@@ -106,10 +122,15 @@ class KafkaAdmin:
                 found[partition] = message.timestamp()[1]
         return found
 
-    def _offsets(self, partitions: Sequence[Partition], which: Callable[[], Any]) -> dict[Partition, int]:
+    def _offsets(
+        self,
+        partitions: Sequence[Partition],
+        which: Callable[[], Any],
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[Partition, int]:
         asked = {TopicPartition(p.topic, p.number): p for p in partitions}
         futures = self._client.list_offsets(
-            dict.fromkeys(asked, which()), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
+            dict.fromkeys(asked, which()), isolation_level=isolation, request_timeout=TIMEOUT
         )
         return {asked[place]: _result(future, self._servers, place.topic).offset for place, future in futures.items()}
 
