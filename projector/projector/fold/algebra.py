@@ -1,14 +1,31 @@
 """How deltas compose and what they do to a state.
 
 `compose` is associative and `apply` is its action: fold(events) = apply(compose(deltas)) for any split of a log.
+`follow` composes one more event onto what a batch has for a key, in place where it can: it knows parked keys too.
 """
 
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Any
 
-from projector.fold.delta import ColumnOp, Delta, Deltas, Key, Kind, Row, Update
+from projector.fold.columns import Columns
+from projector.fold.delta import (
+    UNTOUCHED,
+    AnyDelta,
+    ColumnOp,
+    Delta,
+    Forked,
+    Key,
+    Kind,
+    Parked,
+    ParkedEvent,
+    Row,
+    Update,
+    Upsert,
+)
+from projector.fold.folded import Folded
+from projector.fold.record import Record, moment
 
-SET, ADD, MIN, MAX = Kind.SET, Kind.ADD, Kind.MIN, Kind.MAX
+SET, ADD, MIN, MAX, APPEND = Kind.SET, Kind.ADD, Kind.MIN, Kind.MAX, Kind.APPEND
 
 EXACT = Context(prec=2000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, InvalidOperation, Overflow])
 """Sums of numeric values: wide enough for every sum of values below 10^400; a rounded sum would be an error."""
@@ -16,9 +33,16 @@ EXACT = Context(prec=2000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, Invalid
 NOTHING = Delta(None, Update({}))
 """Leaves every state as it is."""
 
+ERASED = Delta(None, None)
+"""Leaves no row, whatever there was."""
+
 
 def compose(first: Delta, second: Delta) -> Delta:
-    """The delta that does `first`, then `second`. Neither is changed; parts of them may be shared with the result."""
+    """The delta that does `first`, then `second`. Neither is changed; parts of them may be shared with the result.
+
+    Whoever creates a row (`Delta.absent`, or an `Update` with `replace`) names every column that some rule accumulates
+    and that has a default: so composition needs to know no defaults.
+    """
     absent = second.absent if first.absent is None else _after_row(first.absent, second.row)
     return Delta(absent, _after_update(first.row, second))
 
@@ -34,36 +58,101 @@ def apply(delta: Delta, state: Row | None, defaults: Row) -> Row | None:
     return _changed(state, delta.row.ops)
 
 
-def absorb(deltas: Deltas, key: Key, absent: Row | None, ops: dict[str, ColumnOp]) -> None:
-    """Compose an update (and the row to create where there is none) onto what `deltas` has for `key`.
-
-    The hot path: takes over `absent` and `ops`, and changes dicts that belong to `deltas` in place.
-    """
-    before = deltas.get(key)
-    if before is None:
-        deltas[key] = Delta(absent, Update(ops))
-        return
-    row, update = before.absent, before.row
-    if row is None or update is None:
-        deltas[key] = compose(before, Delta(absent, Update(ops)))
-        return
-    changes = update.ops
-    for column, op in ops.items():
-        kind, value = op
-        if kind is SET:
-            row[column] = value
-            changes[column] = op
+def general(columns: Columns, upsert: Upsert) -> Delta:
+    """The same change with a branch for each state."""
+    absent: Row = {}
+    ops: dict[str, ColumnOp] = {}
+    places = zip(columns.names, columns.kinds, columns.defaults, upsert[1:], strict=False)
+    for index, (name, kind, default, value) in enumerate(places):
+        if value is UNTOUCHED:
+            if kind is not None and default is not None:
+                absent[name] = default
             continue
-        row[column] = accumulate(kind, row.get(column), value)
-        changes[column] = _merged(changes.get(column), op, update.replace)
+        given = moment(value) if columns.instants[index] and type(value) is int else value
+        if kind is None or upsert[0] >> index & 1:
+            absent[name], ops[name] = given, (SET, given)
+        else:
+            absent[name], ops[name] = accumulate(kind, default, given), (kind, given)
+    return Delta(absent, Update(ops))
 
 
-def erase(deltas: Deltas, key: Key) -> None:
-    """Compose a deletion onto what `deltas` has for `key`."""
-    deltas[key] = _ERASED
+def follow(columns: Columns, folded: Folded, key: Key, change: AnyDelta, record: Record) -> None:
+    """Compose what `record` does to `key` onto what the batch has for it."""
+    folded.put(key, _after(columns, folded.deltas.get(key), change, record))
 
 
-_ERASED = Delta(None, None)
+def _after(columns: Columns, before: AnyDelta | None, change: AnyDelta, record: Record) -> AnyDelta:
+    if before is None:
+        return change
+    if isinstance(before, Parked | Forked):
+        return _behind(columns, before, change, record)
+    if isinstance(change, Parked):
+        return Parked(before, change.events)
+    if isinstance(change, Forked):
+        return _forked(columns, before, change, record)
+    if isinstance(before, list) and isinstance(change, list):
+        return _joined(columns, before, change)
+    return compose(_general(columns, before), _general(columns, change))
+
+
+def _behind(columns: Columns, before: Parked | Forked, change: AnyDelta, record: Record) -> AnyDelta:
+    _wait(before.events, record, change)
+    if isinstance(before, Parked):
+        return before
+    return Forked(before.events, _present(columns, before.present, change, record))
+
+
+def _present(columns: Columns, before: Upsert | Delta | Parked, change: AnyDelta, record: Record) -> Any:
+    """The same for a row that is surely there, or parked: that never forks."""
+    return _after(columns, before, change.present if isinstance(change, Forked) else change, record)
+
+
+def _wait(events: list[ParkedEvent], record: Record, change: AnyDelta) -> None:
+    """An event waits once, however many rules it meets."""
+    if events and events[-1].record is record:
+        return
+    events.append(change.events[-1] if isinstance(change, Parked) else ParkedEvent(record, ""))
+
+
+def _forked(columns: Columns, before: Upsert | Delta, change: Forked, record: Record) -> AnyDelta:
+    """After `before`, a row is surely there, surely not, or there if it was: nothing else composes of rules."""
+    if isinstance(before, list) or before.absent is not None:
+        return _after(columns, before, change.present, record)
+    if before.row is None:
+        return Parked(before, change.events)
+    return Forked(change.events, _present(columns, before, change.present, record))
+
+
+def _general(columns: Columns, delta: Upsert | Delta) -> Delta:
+    return general(columns, delta) if isinstance(delta, list) else delta
+
+
+def _joined(columns: Columns, before: Upsert, change: Upsert) -> Upsert:
+    """`change` merged into `before`, in place."""
+    if columns.guarded:
+        return change if change[-2] > before[-2] else before
+    for index, kind in enumerate(columns.kinds):
+        value = change[index + 1]
+        if value is UNTOUCHED:
+            continue
+        if kind is None or change[0] >> index & 1:
+            before[index + 1] = value
+            before[0] |= 0 if kind is None else 1 << index
+        else:
+            old = before[index + 1]
+            before[index + 1] = value if old is UNTOUCHED else accumulate(kind, old, value)
+    return before
+
+
+def merged(columns: Columns, into: dict[Key, Upsert | Delta], deltas: dict[Key, Upsert | Delta]) -> None:
+    """Compose the deltas of one more partition onto those of others, in place."""
+    for key in into.keys() & deltas.keys():
+        before, change = into[key], deltas[key]
+        if isinstance(before, list) and isinstance(change, list):
+            deltas[key] = _joined(columns, before, change)
+        else:
+            deltas[key] = compose(_general(columns, before), _general(columns, change))
+    into |= deltas
 
 
 def _after_row(row: Row, update: Update | None) -> Row | None:
@@ -106,9 +195,11 @@ def _merged(before: ColumnOp | None, op: ColumnOp, replace: bool) -> ColumnOp:
 
 
 def accumulate(kind: Kind, before: Any, value: Any) -> Any:
-    """A column's value after an ADD, MIN or MAX: from NULL sums count from zero, min and max take the value."""
+    """A column's value after an op other than SET: from NULL sums count from zero, the others take the value."""
     if before is None:
         return value
     if kind is ADD:
         return EXACT.add(before, value) if type(before) is Decimal else before + value
+    if kind is APPEND:
+        return [*before, *value]
     return min(before, value) if kind is MIN else max(before, value)

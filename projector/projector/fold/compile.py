@@ -1,94 +1,77 @@
 """A definition to a `Program`: parsed, checked, typed and compiled once, before any event."""
 
-from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from projector.expr.errors import EvalError
-from projector.fold.generate import function
-from projector.fold.infer import ANYTHING, Field, fields, needs_whole
+from projector.fold import decode as decoding
+from projector.fold.decode import Attributes, Decode
+from projector.fold.generate import Apply, apply_function, keys_function
+from projector.fold.infer import fields, needs_whole
+from projector.fold.loops import by_field, by_header, one_by_one
 from projector.fold.plan import Plan, RulePlan, plan
-from projector.fold.program import Decode, Handler, Program, TypeOf, decoded
-from projector.fold.record import Record
-from projector.fold.scope import UNSET, EventScope
+from projector.fold.program import Alone, Handler, Loop, Program
+from projector.fold.routes import Routes
+from projector.fold.scope import EventScope
 from projector.spec.definition import Definition
+from projector.spec.selectors import TOMBSTONE
 
 __all__ = ["Program", "compile_definition"]
 
 
-def compile_definition(definition: Definition) -> Program:
+def compile_definition(definition: Definition, decode: Decode | None = None) -> Program:
     """The program of a definition that has passed `projector.spec.checks`.
 
-    Raises InvalidSpec where expressions do not parse or their types do not fit.
+    `decode` makes a dict of a record's value, and raises EvalError where it cannot; None: values are JSON. Raises
+    InvalidSpec where expressions do not parse or their types do not fit.
     """
     planned = plan(definition)
-    names = dict.fromkeys(name for rule in definition.rules for name in rule.events)
-    handlers = {name: _handler(planned, name) for name in names}
-    return Program(definition, _type_of(definition.type), handlers)
+    compiler = _Compiler(planned, decode)
+    routes = Routes(planned, compiler.handler, decode)
+    return Program(planned, routes.names, routes, compiler.loop(routes))
 
 
-def _handler(planned: Plan, event_type: str) -> Handler:
-    rules = planned.rules_of(event_type)
-    whole = needs_whole(rules)
-    read = fields(rules)
-    typed, untyped = (_tier(planned, rules, event_type, read, whole, is_typed) for is_typed in (True, False))
-    return Handler(*typed, *untyped)
+class _Compiler:
+    def __init__(self, planned: Plan, decode: Decode | None) -> None:
+        self._plan = planned
+        self._decode = decode
+        kind, name = planned.definition.type.split(".", 1)
+        self._header = name if kind == "header" else None
+        self._tag = name if kind == "event" else None
+        self._classes: dict[str, type] = {}
 
+    def handler(self, event_type: str, rules: tuple[RulePlan, ...]) -> Handler:
+        """What rules do with events of a type."""
+        whole = self._decode is not None or needs_whole(rules)
+        given = decoding.attributes(fields(rules))
+        shape: Any = dict[str, Any] if whole else decoding.open_struct(given)
+        untyped = EventScope(event_type, given, typed=False, whole=whole)
+        return Handler(
+            fast=None if self._decode or event_type == TOMBSTONE else self._fast(event_type, rules, given, whole),
+            decode=self._decode or decoding.careful(shape),
+            careful=apply_function(self._plan, rules, untyped.fresh()),
+            alone=tuple(self._alone(rule, untyped) for rule in rules),
+            empty={} if whole else shape(),
+        )
 
-def _tier(
-    planned: Plan, rules: tuple[RulePlan, ...], event_type: str, read: tuple[Field, ...], whole: bool, typed: bool
-) -> tuple[Decode, Any]:
-    attributes = {field.name: (f"f{number}", field) for number, field in enumerate(read)}
-    scope = EventScope(event_type, attributes, typed, whole)
-    decode = _decoder(dict[str, Any] if whole else _struct(attributes, typed))
-    return decode, function(planned, rules, scope)
+    def _fast(self, event_type: str, rules: tuple[RulePlan, ...], given: Attributes, whole: bool) -> Any:
+        """The typed way; with the type in a field of the event, only where the class can be told by it."""
+        scope = EventScope(event_type, given, typed=True, whole=whole, type_field=self._tag)
+        if whole:
+            return (decoding.fast(dict[str, Any]), apply_function(self._plan, rules, scope)) if self._header else None
+        shape = decoding.typed_struct(event_type, given, self._tag)
+        self._classes[event_type] = shape
+        return decoding.fast(shape), apply_function(self._plan, rules, scope)
 
+    def _alone(self, rule: RulePlan, scope: EventScope) -> Alone:
+        return Alone(apply_function(self._plan, (rule,), scope.fresh()), keys_function(self._plan, rule, scope.fresh()))
 
-def _decoder(shape: Any) -> Decode:
-    decode: Decode = msgspec.json.Decoder(shape).decode
-    return decode
-
-
-def _struct(attributes: dict[str, tuple[str, Field]], typed: bool) -> type[msgspec.Struct]:
-    """Typed fields are required: where one is missing or of another type, the untyped struct takes over."""
-    required: list[tuple[str, Any]] = []
-    optional: list[tuple[str, Any, Any]] = []
-    for attribute, field in attributes.values():
-        if typed and field.want != ANYTHING:
-            required.append((attribute, field.annotation))
-        else:
-            optional.append((attribute, Any, UNSET))
-    rename = {attribute: name for name, (attribute, _) in attributes.items()}
-    return msgspec.defstruct("Event", [*required, *optional], rename=rename, gc=False)
-
-
-def _type_of(where: str) -> TypeOf:
-    kind, name = where.split(".", 1)
-    return _from_header(name) if kind == "header" else _from_field(name)
-
-
-def _from_header(wanted: str) -> Callable[[Record], bytes | None]:
-    def type_of(record: Record) -> bytes | None:
-        found = None
-        for name, content in record.headers() or ():
-            if name == wanted:
-                found = content
-        return found
-
-    return type_of
-
-
-def _from_field(name: str) -> Callable[[Record], str | None]:
-    decode = _decoder(msgspec.defstruct("Typed", [("type", Any, UNSET)], rename={"type": name}))
-
-    def type_of(record: Record) -> str | None:
-        value = record.value()
-        if value is None:
-            return None
-        found = decoded(decode, value).type
-        if type(found) is not str:
-            raise EvalError(f"event.{name} is no event type: it is missing or not text")
-        return found
-
-    return type_of
+    def loop(self, routes: Routes) -> Loop:
+        """The loop over records."""
+        fast: dict[str, tuple[Decode, Apply]] = {
+            name: (handler.fast[0], handler.fast[1].call) for name, handler in routes.plain.items() if handler.fast
+        }
+        if self._header:
+            return by_header(self._header, {name.encode(): found for name, found in fast.items()})
+        classes = {name: self._classes[name] for name in fast if name in self._classes}
+        if not classes:
+            return one_by_one
+        return by_field(decoding.one_of(classes.values()), {classes[name]: fast[name][1] for name in classes})

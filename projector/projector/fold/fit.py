@@ -26,6 +26,22 @@ def required(value: Any, what: str, why: str) -> Any:
     return value
 
 
+def own_list(value: Any, what: str) -> list[Any] | None:
+    """A list of its own for a column that is appended to, since appending changes it."""
+    if value is None:
+        return None
+    if type(value) is list:
+        return [*value]
+    raise wrong(value, what, "a list, since other rules append to the column")
+
+
+def items(value: Any, what: str) -> list[Any]:
+    """The elements that a rule is applied to."""
+    if type(value) is list:
+        return value
+    raise wrong(value, what, "a list")
+
+
 def utc(value: datetime | None, what: str) -> datetime | None:
     """A decoded timestamp in UTC."""
     if value is None or value.tzinfo is UTC:

@@ -1,143 +1,168 @@
-"""One Python function per event type, made from its rules.
+"""Python functions made from the rules of an event type.
 
-The function first works out every value, then changes `deltas`: an event that cannot be applied leaves no trace.
+A function first works out every value, then changes the deltas: an event that cannot be applied leaves no trace.
 Each value stands on a line of its own, so that the line of an error tells which rule and column it belongs to.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
+from typing import Any
 
-from projector.expr.ast import Ast
 from projector.expr.codegen import NAMESPACE, Fragment, condition, generate
 from projector.expr.types import Type
-from projector.fold import algebra, fit, record
-from projector.fold.delta import Deltas, Kind
-from projector.fold.plan import OPERATIONS, Assignment, Plan, RulePlan
+from projector.fold import algebra, delta, fit, record
+from projector.fold.folded import Folded
+from projector.fold.merges import Merge
+from projector.fold.plan import Assignment, Plan, RulePlan
 from projector.fold.scope import UNSET, EventScope
 
-Apply = Callable[[object, record.Record, Deltas], None]
+Apply = Callable[[object, record.Record, Folded], None]
+"""Composes what an event does onto what the batch has. Raises EvalError; then the batch is as it was."""
+
+KeysOf = Callable[[object, record.Record], list[delta.Key]]
+"""The row keys of a rule. Raises EvalError."""
 
 _NAMES: dict[str, object] = {
     **NAMESPACE,
     "UNSET": UNSET,
-    "UTC": UTC,
-    "SET": Kind.SET,
-    "ADD": Kind.ADD,
-    "MIN": Kind.MIN,
-    "MAX": Kind.MAX,
-    "absorb": algebra.absorb,
-    "erase": algebra.erase,
-    "accumulate": algebra.accumulate,
-    "instant": record.instant,
-    "key_text": record.key_text,
-    "header": record.header,
-    "headers": record.headers,
-    "required": fit.required,
-    "utc": fit.utc,
-    **{name.replace(" ", "_"): function for name, function in ((f"fit_{kind}", f) for kind, f in fit.FITS.items())},
+    "U": delta.UNTOUCHED,
+    **{kind.name: kind for kind in delta.Kind},
+    "ERASED": algebra.ERASED,
+    "exact_add": algebra.EXACT.add,
+    **{kind.__name__: kind for kind in (delta.Delta, delta.Update, delta.Forked, delta.ParkedEvent)},
+    **{name: getattr(record, name) for name in ("instant", "moment", "key_text", "header", "headers")},
+    **{name: getattr(fit, name) for name in ("required", "utc", "own_list", "items")},
+    **{f"fit_{kind}".replace(" ", "_"): function for kind, function in fit.FITS.items()},
 }
-_KIND_NAMES = {Kind.ADD: "ADD", Kind.MIN: "MIN", Kind.MAX: "MAX", Kind.SET: "SET"}
 _WHY = {
     "key": "a key has a value",
     "increment": "an increment needs a number",
     "min": "min needs a value",
     "max": "max needs a value",
+    "guard": "the guard of an ordering has a value",
 }
+_CHECK_INSTANT = f"at = at if kind and {record.FIRST_MS} <= at <= {record.LAST_MS} else missing('meta.timestamp')"
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
     """A function with its source; `sites` tells what each line (1-based) works out: `rule 0, key order_id`."""
 
-    apply: Apply
+    call: Any
     filename: str
     source: str
     sites: dict[int, str]
 
 
-def function(plan: Plan, rules: tuple[RulePlan, ...], scope: EventScope) -> Generated:
-    """The function for an event type's rules, in the given scope."""
-    writer = _Writer(plan, scope)
+def apply_function(plan: Plan, rules: tuple[RulePlan, ...], scope: EventScope) -> Generated:
+    """An `Apply` for rules of one event type, in the given scope."""
+    writer = _Writer(plan, scope, "def apply(event, record, folded):")
     for rule in rules:
         writer.values(rule)
+    writer.line(1, "deltas = folded.deltas")
     for rule in rules:
         writer.merge(rule)
-    filename = f"<rules of {scope.event_type}, {'typed' if scope.typed else 'untyped'}>"
-    return writer.finish(filename)
+    return writer.finish("apply")
+
+
+def keys_function(plan: Plan, rule: RulePlan, scope: EventScope) -> Generated:
+    """A `KeysOf` for one rule."""
+    writer = _Writer(plan, scope, "def keys(event, record):")
+    writer.line(1, "found = []")
+    depth = writer.loop(rule)
+    for number, assignment in enumerate(rule.key):
+        writer.value(depth, rule, f"k{number}", assignment)
+    key = "".join(f"k{number}, " for number in range(len(rule.key)))
+    writer.line(depth, f"found.append(({key}))")
+    writer.line(1, "return found")
+    return writer.finish("keys")
 
 
 class _Writer:
-    def __init__(self, plan: Plan, scope: EventScope) -> None:
+    def __init__(self, plan: Plan, scope: EventScope, head: str) -> None:
         self._plan = plan
         self._scope = scope
-        self._lines = ["def apply(event, record, deltas):", "    at = None"]
+        self._lines: list[str] = []
         self._sites: dict[int, str] = {}
+        self._head = [head, "    now = None", "    kind = at = 0"]
 
     def values(self, rule: RulePlan) -> None:
         """Lines that work out the rule's values."""
-        depth = 1
+        if rule.for_each is not None:
+            self.line(1, f"rows{rule.index} = []")
+        depth = self.loop(rule)
         if rule.when is not None:
-            self._line(1, f"hit{rule.index} = {self._condition(rule.when)}", f"rule {rule.index}, when")
-            self._line(1, f"if hit{rule.index}:")
-            depth = 2
-        for number, assignment in enumerate((*rule.key, *rule.changes)):
-            site = f"rule {rule.index}, {assignment.operation} {assignment.column}"
-            self._line(depth, f"v{rule.index}_{number} = {self._value(assignment)}", site)
+            self.line(depth, f"hit{rule.index} = {condition(rule.when, self._scope)}", f"rule {rule.index}, when")
+            self.line(depth, f"if hit{rule.index}:")
+            depth += 1
+        if any(assignment.instant for assignment in rule.assignments):
+            self._scope.uses_milliseconds = True
+            self.line(depth, _CHECK_INSTANT, f"rule {rule.index}")
+        names = rule.value_names
+        for name, assignment in zip(names, rule.assignments, strict=True):
+            self.value(depth, rule, name, assignment)
+        if rule.for_each is not None:
+            self.line(depth, f"rows{rule.index}.append(({', '.join(names)},))")
+
+    def loop(self, rule: RulePlan) -> int:
+        """The head of a loop over the rule's items, if it has any; how deep what follows stands."""
+        if rule.for_each is None:
+            return 1
+        what = ascii(rule.for_each.text(rule.for_each.root))
+        items = generate(rule.for_each, self._scope)
+        self.line(1, f"for item in items({items.text}, {what}):", f"rule {rule.index}, forEach")
+        return 2
+
+    def value(self, depth: int, rule: RulePlan, name: str, assignment: Assignment) -> None:
+        """Line that works out one value."""
+        site = f"rule {rule.index}, {assignment.operation} {assignment.column}".rstrip()
+        self.line(depth, f"{name} = {self._value(assignment)}", site)
 
     def merge(self, rule: RulePlan) -> None:
-        """Line that composes the rule's delta onto the deltas so far."""
-        key = "".join(f"v{rule.index}_{number}, " for number in range(len(rule.key)))
-        call = f"erase(deltas, ({key}))" if rule.delete else f"absorb(deltas, ({key}), {self._changes(rule)})"
-        self._line(1, call if rule.when is None else f"if hit{rule.index}: {call}")
+        """Lines that compose the rule's change onto the deltas so far."""
+        depth = 1
+        if rule.for_each is not None:
+            self.line(1, f"for {', '.join(rule.value_names)}, in rows{rule.index}:")
+            depth = 2
+        elif rule.when is not None:
+            self.line(1, f"if hit{rule.index}:")
+            depth = 2
+        for text in Merge(self._plan, rule).lines():
+            self.line(depth, text)
 
-    def finish(self, filename: str) -> Generated:
+    def finish(self, name: str) -> Generated:
         """Compile the lines."""
         if self._scope.uses_instant:
-            self._lines[1] = "    at = instant(record)"
-        source = "\n".join(self._lines) + "\n"
-        namespace: dict[str, object] = {**_NAMES, **self._scope.constants}
+            self._head[1] = "    now = instant(record)"
+        if self._scope.uses_milliseconds:
+            self._head[2] = "    kind, at = record.timestamp()"
+        source = "\n".join([*self._head, *self._lines]) + "\n"
+        filename = f"<{name} of {self._scope.event_type} {id(self):x}>"
+        namespace: dict[str, object] = {**_NAMES, "follow": self._plan.follow, **self._scope.constants}
         exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - source made from checked trees only
-        apply: Apply = namespace["apply"]  # type: ignore[assignment]  # defined by the source
-        return Generated(apply, filename, source, self._sites)
+        return Generated(namespace[name], filename, source, self._sites)
 
-    def _line(self, depth: int, text: str, site: str = "") -> None:
+    def line(self, depth: int, text: str, site: str = "") -> None:
+        """Add a line; `site` says what it works out."""
         self._lines.append("    " * depth + text)
         if site:
-            self._sites[len(self._lines)] = site
-
-    def _condition(self, tree: Ast) -> str:
-        return condition(tree, self._scope)
+            self._sites[len(self._head) + len(self._lines)] = site
 
     def _value(self, assignment: Assignment) -> str:
+        if assignment.instant:
+            return "at"
         value = generate(assignment.tree, self._scope)
         what = ascii(assignment.tree.text(assignment.tree.root))
         text = value.text
+        if assignment.operation == "append":
+            return f"fit_jsonb({text}, {what})"
         if not _fits(value, assignment.type, self._scope.typed):
             text = f"fit_{assignment.type.replace(' ', '_')}({text}, {what})"
+        if assignment.of_list:
+            return f"own_list({text}, {what})"
         if assignment.nullable or _never_null(value):
             return text
         return f"required({text}, {what}, {_WHY[assignment.operation]!r})"
-
-    def _changes(self, rule: RulePlan) -> str:
-        names = {
-            change.column: f"v{rule.index}_{number}" for number, change in enumerate(rule.changes, start=len(rule.key))
-        }
-        kinds = {change.column: OPERATIONS[change.operation] for change in rule.changes}
-        ops = ", ".join(f"{column!a}: ({_KIND_NAMES[kinds[column]]}, {name})" for column, name in names.items())
-        if not rule.creates:
-            return f"None, {{{ops}}}"
-        created = {column: self._created(column, kinds[column], name) for column, name in names.items()}
-        untouched = self._plan.accumulated.keys() - created.keys()
-        created |= {column: self._scope.constant(self._plan.accumulated[column]) for column in sorted(untouched)}
-        row = ", ".join(f"{column!a}: {text}" for column, text in created.items())
-        return f"{{{row}}}, {{{ops}}}"
-
-    def _created(self, column: str, kind: Kind, name: str) -> str:
-        default = self._plan.accumulated.get(column)
-        if kind is Kind.SET or default is None or (default == 0 and type(default) is int and kind is Kind.ADD):
-            return name
-        return f"accumulate({_KIND_NAMES[kind]}, {self._scope.constant(default)}, {name})"
 
 
 def _fits(value: Fragment, column_type: str, typed: bool) -> bool:

@@ -74,10 +74,7 @@ def fields(rules: Iterable[RulePlan]) -> tuple[Field, ...]:
 
 
 def _trees(rules: Iterable[RulePlan]) -> Iterator[ast.Ast]:
-    for rule in rules:
-        if rule.when:
-            yield rule.when
-        yield from (assignment.tree for assignment in (*rule.key, *rule.changes))
+    return (tree for rule in rules for tree in rule.trees)
 
 
 def _whole(node: ast.Node) -> bool:
@@ -91,7 +88,9 @@ def _whole(node: ast.Node) -> bool:
 def _rule_wants(rule: RulePlan) -> Iterator[tuple[str, Want]]:
     if rule.when:
         yield from _Uses(rule.when).of(rule.when.root, Type.BOOL)
-    for assignment in (*rule.key, *rule.changes):
+    if rule.for_each:
+        yield from _Uses(rule.for_each).of(rule.for_each.root, None)
+    for assignment in rule.assignments:
         yield from _assignment_wants(assignment)
 
 
@@ -101,7 +100,7 @@ def _assignment_wants(assignment: Assignment) -> Iterator[tuple[str, Want]]:
     if name is None:
         # No hint of double: an int would silently become one on the way into an operator.
         yield from _Uses(assignment.tree).of(assignment.tree.root, kind if kind in _TYPE_ANNOTATIONS else None)
-    elif assignment.type in _COLUMN_WANTS:
+    elif assignment.type in _COLUMN_WANTS and assignment.operation != "append":
         yield name, Want(kind, assignment.type, assignment.nullable)
     else:
         yield name, ANYTHING

@@ -1,133 +1,191 @@
 """A compiled definition at work: records to deltas."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Any
-
-import msgspec
+from typing import Any, Protocol
 
 from projector.expr.errors import EvalError
-from projector.fold.folded import TOMBSTONE, BadEvent, Folded
+from projector.fold.columns import Columns
+from projector.fold.delta import Key, Parked, ParkedEvent
+from projector.fold.folded import BadEvent, Folded
 from projector.fold.generate import Generated
-from projector.fold.record import NO_TIMESTAMP, Record
+from projector.fold.plan import Plan
+from projector.fold.record import Record
 from projector.spec.definition import Definition
+from projector.spec.selectors import TOMBSTONE
 
 Decode = Callable[[bytes], Any]
-TypeOf = Callable[[Record], str | bytes | None]
-"""How the type of an event is found; None: the record names none. Raises EvalError."""
 
-_NUL = b"\\u0000"
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One rule by itself, for events that cannot be applied as a whole: what it does, and the keys it does it to."""
+
+    apply: Generated
+    keys: Generated
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """One event type: the typed function serves events whose fields are of the inferred types, the other the rest."""
+    """What the rules do with events of one type and version.
 
-    decode_typed: Decode
-    typed: Generated
-    decode_untyped: Decode
-    untyped: Generated
+    `fast` serves events whose fields are of the inferred types (None: there is no such way), `careful` any event.
+    `decode` raises EvalError; `empty` stands for an event that has no value, or cannot be decoded.
+    """
+
+    fast: tuple[Decode, Generated] | None
+    decode: Decode
+    careful: Generated
+    alone: tuple[Alone, ...]
+    empty: Any
+
+    @property
+    def generated(self) -> list[Generated]:
+        """All functions."""
+        fast = [self.fast[1]] if self.fast else []
+        return [*fast, self.careful, *(code for alone in self.alone for code in (alone.apply, alone.keys))]
+
+    def event(self, record: Record) -> Any:
+        """The decoded event. Raises EvalError."""
+        value = record.value()
+        return self.empty if value is None else self.decode(value)
+
+
+class Router(Protocol):
+    """Finds out what a record is, and what to do with it."""
+
+    @property
+    def generated(self) -> Mapping[str, Generated]:
+        """All functions of all handlers so far, by their file names."""
+        ...
+
+    def type_of(self, record: Record) -> str | None:
+        """The event type; None where the record names none. Raises EvalError."""
+        ...
+
+    def handler(self, event_type: str, record: Record) -> Handler | None:
+        """What to do with it; None where no rule is for it. Raises EvalError."""
+        ...
+
+
+One = Callable[[Record, Folded], None]
+"""Folds one record of any kind. Raises EvalError."""
+
+Loop = Callable[[Iterable[Record], Folded, One], None]
+"""Folds records; those that are not of the usual kind it gives to the function. Raises Halted."""
+
+
+class Halted(Exception):
+    """The loop met a record that cannot be applied."""
+
+    def __init__(self, record: Record, error: EvalError) -> None:
+        self.record = record
+        self.error = error
+        super().__init__()
 
 
 class Program:
     """Folds records by the rules of a definition. Made by `projector.fold.compile.compile_definition`."""
 
-    def __init__(self, definition: Definition, type_of: TypeOf, handlers: dict[str, Handler]) -> None:
-        self.definition = definition
-        self.event_types = frozenset(handlers)
-        self._type_of = type_of
-        self._handlers: dict[str | bytes | None, Handler] = {}
-        for name, handler in handlers.items():
-            self._handlers[name] = self._handlers[name.encode()] = handler
+    def __init__(self, plan: Plan, event_types: Iterable[str], router: Router, loop: Loop) -> None:
+        self.event_types = frozenset(event_types)
+        self._plan = plan
+        self._router = router
+        self._loop = loop
+
+    @property
+    def definition(self) -> Definition:
+        """What it was made from."""
+        return self._plan.definition
+
+    @property
+    def columns(self) -> Columns:
+        """The columns that its deltas are about."""
+        return self._plan.columns
 
     def fold(self, records: Iterable[Record], into: Folded) -> None:
         """Fold records of one partition, in order, onto `into`.
 
-        Raises BadEvent at the first record that cannot be applied; everything before it is in `into`.
+        Raises BadEvent at the first record that cannot be applied; everything before it is in `into`. An iterator then
+        stands behind that record, so that folding can go on once it is settled.
         """
-        type_of, handlers, deltas = self._type_of, self._handlers, into.deltas
-        record: Record | None = None
-        last: Record | None = None
-        applied = 0
         try:
-            for record in records:
-                event_type = type_of(record)
-                handler = handlers.get(event_type)
-                if handler is None:
-                    _ignore(event_type, record, into, self.definition.type)
-                else:
-                    value = record.value()
-                    try:
-                        event = handler.decode_typed(value)  # type: ignore[arg-type]  # None is refused below
-                    except Exception:  # noqa: BLE001 - whatever it is, the untyped way says it in words
-                        self._fold_untyped(handler, record, deltas)
-                    else:
-                        if _NUL in value:  # type: ignore[operator]  # None was not decoded
-                            self._fold_untyped(handler, record, deltas)
-                        else:
-                            handler.typed.apply(event, record, deltas)
-                    applied += 1
-                last = record
+            self._loop(records, into, self._one)
+        except Halted as halted:
+            raise self._bad(halted.record, halted.error) from None
+
+    def settle(self, bad: BadEvent, into: Folded, *, park: bool) -> None:
+        """Apply what of a bad event can be applied; its bad keys are parked with it, or it is passed over for them."""
+        bad_keys = bad.keys or {}
+        for _, folded, _ in self._rules(bad.record) if bad.keys else ():
+            for key, delta in folded.deltas.items():
+                if key not in bad_keys:
+                    self._plan.follow(into, key, delta, bad.record)
+        if park:
+            self.park(bad.record, bad_keys, into)
+        into.events += 1
+
+    def park(self, record: Record, keys: Mapping[Key, str], into: Folded) -> None:
+        """Let an event wait under each of the keys, for the reason given."""
+        for key, reason in keys.items():
+            self._plan.follow(into, key, Parked(None, [ParkedEvent(record, reason)]), record)
+
+    def _one(self, record: Record, into: Folded) -> None:
+        event_type = self._type(record)
+        handler = self._router.handler(event_type, record)
+        if handler is None:
+            into.ignored[event_type] = into.ignored.get(event_type, 0) + 1
+            return
+        handler.careful.call(handler.event(record), record, into)
+        into.events += 1
+
+    def _type(self, record: Record) -> str:
+        event_type = TOMBSTONE if record.value() is None else self._router.type_of(record)
+        if event_type is None:
+            raise EvalError(f"{self.definition.type} is missing: the record names no event type")
+        return event_type
+
+    def _bad(self, record: Record, error: EvalError) -> BadEvent:
+        message = self._said(error)
+        keys: dict[Key, str] = {}
+        try:
+            for keys_of, _, reason in self._rules(record):
+                if reason:
+                    keys |= dict.fromkeys(keys_of(), reason)
+        except EvalError:
+            return BadEvent(record, message, None)
+        return BadEvent(record, message, keys or None)
+
+    def _rules(self, record: Record) -> Iterator[tuple[Callable[[], list[Key]], Folded, str]]:
+        """Each rule by itself: its keys, what it does, and why it cannot. Raises EvalError where no rule is known."""
+        handler = self._router.handler(self._type(record), record)
+        assert handler is not None  # noqa: S101 - a record that no rule is for, is not bad
+        unread = ""
+        try:
+            event = handler.event(record)
         except EvalError as error:
-            assert record is not None  # noqa: S101 - only records raise
-            raise BadEvent(record.offset(), f"{error}{self._site(error)}") from None
-        finally:
-            into.events += applied
-            _note_time(last, into)
+            event, unread = handler.empty, self._said(error)
+        for rule in handler.alone:
+            folded, reason = (Folded(), unread) if unread else self._tried(rule, event, record)
+            yield partial(rule.keys.call, event, record), folded, reason
 
-    @staticmethod
-    def _fold_untyped(handler: Handler, record: Record, deltas: Any) -> None:
-        handler.untyped.apply(decoded(handler.decode_untyped, record.value()), record, deltas)
+    def _tried(self, rule: Alone, event: Any, record: Record) -> tuple[Folded, str]:
+        folded = Folded()
+        try:
+            rule.apply.call(event, record, folded)
+        except EvalError as error:
+            return Folded(), self._said(error)
+        return folded, ""
 
-    def _site(self, error: EvalError) -> str:
-        """Rule and column in brackets, from the line of generated code that the error passed through."""
+    def _said(self, error: EvalError) -> str:
+        """The error, with rule and column in brackets: from the line of generated code that it passed through."""
         step: TracebackType | None = error.__traceback__
         found = ""
         while step is not None:
-            generated = self._generated.get(step.tb_frame.f_code.co_filename)
+            generated = self._router.generated.get(step.tb_frame.f_code.co_filename)
             if generated is not None:
                 found = generated.sites.get(step.tb_lineno, found)
             step = step.tb_next
-        return f" ({found})" if found else ""
-
-    @property
-    def _generated(self) -> dict[str, Generated]:
-        both = [generated for handler in self._handlers.values() for generated in (handler.typed, handler.untyped)]
-        return {generated.filename: generated for generated in both}
-
-
-def decoded(decode: Decode, value: bytes | None) -> Any:
-    """The decoded value of a record. Raises EvalError, in words, where it cannot be read."""
-    if value is None:
-        raise EvalError("the value is empty, which is no event")
-    try:
-        return decode(value)
-    except msgspec.ValidationError as error:
-        raise EvalError(_unfit(value, error)) from None
-    except RecursionError:
-        raise EvalError("the value is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise EvalError(f"the value is not JSON: {error}") from None
-
-
-def _unfit(value: bytes, error: msgspec.ValidationError) -> str:
-    if value.lstrip()[:1] != b"{":
-        return "the value is JSON, but not an object"
-    return f"the value cannot be read: {error}"
-
-
-def _ignore(event_type: str | bytes | None, record: Record, into: Folded, place: str) -> None:
-    if event_type is None:
-        if record.value() is not None:
-            raise EvalError(f"{place} is missing: the record names no event type")
-        event_type = TOMBSTONE
-    name = event_type.decode(errors="replace") if isinstance(event_type, bytes) else event_type
-    into.ignored[name] = into.ignored.get(name, 0) + 1
-
-
-def _note_time(last: Record | None, into: Folded) -> None:
-    if last is not None:
-        kind, milliseconds = last.timestamp()
-        if kind != NO_TIMESTAMP:
-            into.last_timestamp_ms = milliseconds
+        return f"{error} ({found})" if found else str(error)

@@ -1,12 +1,17 @@
 """What the fold needs of a record, and how `meta` reads it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from projector.expr.errors import EvalError
 
 NO_TIMESTAMP = 0
 """Kind of a timestamp that the log does not have."""
+
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999, which a datetime can say, in milliseconds since the epoch."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Record(Protocol):
@@ -44,12 +49,14 @@ class Record(Protocol):
 def instant(record: Record) -> datetime | None:
     """The record's timestamp in UTC; None where there is none that a calendar can say."""
     kind, milliseconds = record.timestamp()
-    if kind == NO_TIMESTAMP:
+    if kind == NO_TIMESTAMP or not FIRST_MS <= milliseconds <= LAST_MS:
         return None
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
+    return moment(milliseconds)
+
+
+def moment(milliseconds: int) -> datetime:
+    """Milliseconds since the epoch, between `FIRST_MS` and `LAST_MS`, as a time in UTC."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def key_text(record: Record) -> str | None:

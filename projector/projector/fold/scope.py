@@ -21,18 +21,25 @@ _META: dict[str, Fragment] = {
 
 @dataclass(slots=True)
 class EventScope:
-    """Scope of one generated function: locals `event` (decoded), `record`, and `at` (the record's timestamp).
+    """Scope of one generated function: locals `event` (decoded), `record`, and its time: `now`, or `kind` and `at`.
 
-    With `typed`, fields of `event` have the inferred types; else they are whatever the JSON held, or UNSET.
+    With `typed`, fields of `event` have the inferred types; else they are whatever the JSON held, or UNSET. With
+    `whole`, `event` is a dict. Where the event type stands in the field `type_field`, that is no attribute.
     """
 
     event_type: str
     fields: dict[str, tuple[str, Field]]
     typed: bool
     whole: bool
+    type_field: str | None = None
     constants: dict[str, object] = field(default_factory=dict)
     uses_instant: bool = False
+    uses_milliseconds: bool = False
     _temporaries: int = 0
+
+    def fresh(self) -> "EventScope":
+        """The same scope for another function."""
+        return EventScope(self.event_type, self.fields, self.typed, self.whole, self.type_field)
 
     def event(self) -> Fragment:
         """The whole event, as a dict."""
@@ -43,6 +50,8 @@ class EventScope:
         what = ascii(f"event.{name}")
         if self.whole:
             return Fragment(f"select(event, {name!a}, 'event', {what})")
+        if name == self.type_field:
+            return Fragment(ascii(self.event_type), Type.STRING, fails=False)
         attribute, known = self.fields[name]
         want = known.want
         if self.typed and (want.column or want.type is not Type.DYN):
@@ -58,7 +67,13 @@ class EventScope:
 
     def has_field(self, name: str) -> str:
         """Source of whether the event has a field."""
-        return f"({name!a} in event)" if self.whole else f"(event.{self.fields[name][0]} is not UNSET)"
+        if self.whole:
+            return f"({name!a} in event)"
+        return "True" if name == self.type_field else f"(event.{self.fields[name][0]} is not UNSET)"
+
+    def variable(self, name: str) -> Fragment:
+        """A variable other than `event` and `meta`: a local of the same name."""
+        return Fragment(name)
 
     def meta(self, name: str) -> Fragment:
         """A field of `meta`."""
@@ -66,7 +81,7 @@ class EventScope:
             return Fragment(ascii(self.event_type), Type.STRING, fails=False)
         if name == "timestamp":
             self.uses_instant = True
-            return Fragment("(at if at is not None else missing('meta.timestamp'))", Type.TIMESTAMP)
+            return Fragment("(now if now is not None else missing('meta.timestamp'))", Type.TIMESTAMP)
         return _META[name]
 
     def header(self, name: str) -> Fragment:

@@ -1,0 +1,84 @@
+"""The non-key columns of a definition as deltas see them."""
+
+from dataclasses import dataclass
+
+from projector.fold.delta import Kind, Row, Value
+from projector.spec.definition import Definition
+from projector.spec.models import Column
+from projector.spec.values import default_value
+
+KINDS: dict[str, Kind] = {
+    "set": Kind.SET,
+    "increment": Kind.ADD,
+    "min": Kind.MIN,
+    "max": Kind.MAX,
+    "append": Kind.APPEND,
+}
+"""Operation of a rule to how it changes a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns in the definition's order: `kinds` says how each accumulates (None: it is only ever set).
+
+    Columns with `instants` hold `meta.timestamp` and nothing else: an `Upsert` has it there as the log does, in
+    milliseconds since the epoch, and spares making a datetime of each event's. With `guarded`, an `Upsert` ends with
+    two more places, the guard and whether the row is deleted.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[Kind | None, ...]
+    defaults: tuple[Value, ...]
+    instants: tuple[bool, ...]
+    guarded: bool
+
+    @classmethod
+    def of(cls, definition: Definition) -> "Columns":
+        """The columns of a definition. Raises ValueError where a default is no literal of its type."""
+        columns = [column for column in definition.columns if column.name not in definition.key]
+        kinds = accumulations(definition)
+        return cls(
+            names=tuple(column.name for column in columns),
+            kinds=tuple(kinds.get(column.name) for column in columns),
+            defaults=tuple(default_value(column) for column in columns),
+            instants=tuple(_is_instant(definition, column) for column in columns),
+            guarded=definition.ordering.mode == "Guarded",
+        )
+
+    @property
+    def accumulated(self) -> Row:
+        """Defaults, other than NULL, of the columns that accumulate: whoever creates a row names them."""
+        columns = zip(self.names, self.kinds, self.defaults, strict=True)
+        return {name: default for name, kind, default in columns if kind is not None and default is not None}
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Place of each column in an `Upsert`."""
+        return {name: place for place, name in enumerate(self.names, start=1)}
+
+    @property
+    def width(self) -> int:
+        """Length of an `Upsert`."""
+        return 1 + len(self.names) + (2 if self.guarded else 0)
+
+
+def accumulations(definition: Definition) -> dict[str, Kind]:
+    """Columns that some rule increments, appends to, or takes the minimum or maximum of."""
+    return {
+        name: KINDS[operation]
+        for rule in definition.rules
+        for operation in ("increment", "min", "max", "append")
+        for name in getattr(rule, operation) or ()
+    }
+
+
+def _is_instant(definition: Definition, column: Column) -> bool:
+    if column.type != "timestamptz" or column.default is not None:
+        return False
+    return {
+        text.strip()
+        for rule in definition.rules
+        for operation in KINDS
+        for name, text in (getattr(rule, operation) or {}).items()
+        if name == column.name
+    } == {"meta.timestamp"}
