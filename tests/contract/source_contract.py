@@ -54,7 +54,9 @@ class Member:
         source.start(self.owned.update, self.owned.difference_update)
 
     def fetch(self, most: int = 100, timeout: float = 0.2) -> Fetched:
+        """Fetch, and take what came as a worker does: only once it is verified."""
         fetched = self.source.fetch(most, timeout)
+        self.source.verify()
         for partition, records in fetched.records.items():
             assert partition in self.owned
             self.records += records
@@ -210,6 +212,27 @@ class SourceContract:
 
         wait.true("the other topic is noticed", noticed, 30, 0)
         assert alone.values(old) == [b"old"] * 3
+
+    def test_what_came_before_the_topic_was_created_anew_is_not_verified_after(
+        self, bench: Bench, alone: Member
+    ) -> None:
+        bench.produce(0, [b"old"] * 3)
+        place = bench.partition(0)
+        alone.source.resume(place, 0)
+
+        def one() -> bool:
+            # As much as was asked for: more may come, so that the source has not asked anything yet.
+            return bool(alone.source.fetch(1, 0.2).records)
+
+        wait.true("a record comes", one, 30, 0)
+        bench.recreate()
+        with pytest.raises(SourceChanged) as caught:
+            alone.source.verify()
+        assert caught.value.partition == place
+        with pytest.raises(SourceChanged):
+            alone.source.verify()
+        alone.source.pause(place)
+        alone.source.verify()
 
     def test_a_missing_topic_is_named(self, bench: Bench) -> None:
         stranger = Member(bench.stranger())

@@ -1,10 +1,14 @@
 """A topic of a test's own on the sandbox's Kafka."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # not in its typed exports
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in its typed exports
+    AdminClient,
+    NewPartitions,
+    NewTopic,
+)
 
 from projector.ports import Partition
 from projector.sources.kafka import KafkaSource
@@ -17,14 +21,17 @@ Headers = list[tuple[str, bytes | None]]
 class KafkaBench:
     """Topic, group and producers with random names."""
 
-    def __init__(self, servers: str, partitions: int = 2, topic: str | None = None) -> None:
+    def __init__(
+        self, servers: str, partitions: int = 2, topic: str | None = None, config: Mapping[str, str] | None = None
+    ) -> None:
         self.servers = servers
         self.topic = topic or f"t-{uuid.uuid4().hex[:10]}"
         self.group = f"g-{self.topic}"
         self._count = partitions
+        self._config = dict(config or {})
         self._client = AdminClient({"bootstrap.servers": servers, "log_level": 2})
         self._admin = KafkaAdmin([servers])
-        self._producer = Producer({"bootstrap.servers": servers, "log_level": 2, "message.max.bytes": 2_000_000})
+        self._producer = Producer({"bootstrap.servers": servers, "log_level": 2, "message.max.bytes": 30_000_000})
         self._transactional: Producer | None = None
         self._create()
 
@@ -58,8 +65,18 @@ class KafkaBench:
         place = TopicPartition(self.topic, partition, before)
         self._client.delete_records([place])[place].result(30)
 
-    def recreate(self) -> None:
+    def grow(self, partitions: int) -> None:
+        """Add partitions up to that number."""
+        self._client.create_partitions([NewPartitions(self.topic, partitions)])[self.topic].result(30)
+        self._count = partitions
+        self._known()
+        self._producer.list_topics(self.topic, timeout=30)  # it learns of the new ones
+
+    def delete(self) -> None:
         self._client.delete_topics([self.topic])[self.topic].result(30)
+
+    def recreate(self) -> None:
+        self.delete()
 
         def created() -> bool:
             try:
@@ -77,11 +94,14 @@ class KafkaBench:
         return KafkaSource([self.servers], [f"{self.topic}-none"], f"{self.group}-none")
 
     def close(self) -> None:
-        self._client.delete_topics([self.topic])[self.topic].result(30)
+        self.delete()
 
     def _create(self) -> None:
-        self._client.create_topics([NewTopic(self.topic, self._count, 1)])[self.topic].result(30)
+        made = NewTopic(self.topic, self._count, 1, config=self._config)
+        self._client.create_topics([made])[self.topic].result(30)
+        self._known()
 
+    def _known(self) -> None:
         def known() -> bool:
             try:
                 return len(self._admin.describe([self.topic])) == self._count

@@ -22,3 +22,11 @@ def bench(kafka: str) -> Iterator[KafkaBench]:
     made = KafkaBench(kafka)
     yield made
     made.close()
+
+
+@pytest.fixture
+def other(kafka: str) -> Iterator[KafkaBench]:
+    """A second topic."""
+    made = KafkaBench(kafka)
+    yield made
+    made.close()

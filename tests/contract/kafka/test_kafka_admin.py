@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from projector.ports import Ends, SourceAdmin, SourceUnavailable, TopicMissing
+from projector.ports import Ends, Partition, SourceAdmin, SourceUnavailable, TopicMissing
 from projector.sources.kafka_admin import KafkaAdmin
 from tests.support import wait
 from tests.support.kafka import KafkaBench
@@ -20,10 +20,26 @@ def test_ends_are_those_of_committed_records(bench: KafkaBench, admin: SourceAdm
     bench.truncate(0, 1)
     bench.transaction(1, [b"x"], commit=True)
     pending = bench.begun(1, [b"later"])
-    assert admin.describe([bench.topic]) == {bench.partition(0): Ends(1, 3), bench.partition(1): Ends(0, 2)}
+    assert admin.describe([bench.topic]) == {bench.partition(0): Ends(1, 3, 3), bench.partition(1): Ends(0, 2, 3)}
     pending.abort_transaction()
     place = bench.partition(1)
-    wait.until("the marker is written", lambda: admin.describe([bench.topic])[place], lambda e: e == Ends(0, 4), 10)
+    wait.until("the marker is written", lambda: admin.describe([bench.topic])[place], lambda e: e == Ends(0, 4, 4), 10)
+
+
+def test_several_topics_are_described_at_once(bench: KafkaBench, other: KafkaBench, admin: SourceAdmin) -> None:
+    bench.produce(0, [b"a"])
+    other.produce(0, [b"x", b"y"])
+    found = admin.describe([other.topic, bench.topic])
+    assert found[bench.partition(0)] == Ends(0, 1, 1)
+    assert found[other.partition(0)] == Ends(0, 2, 2)
+    assert len(found) == 4
+
+
+def test_a_topic_that_grew_has_more_partitions_under_the_same_id(bench: KafkaBench, admin: SourceAdmin) -> None:
+    before = set(admin.describe([bench.topic]))
+    bench.grow(3)
+    after = set(admin.describe([bench.topic]))
+    assert after == before | {Partition(bench.topic, bench.partition(0).topic_id, 2)}
 
 
 def test_a_topic_created_anew_has_another_id(bench: KafkaBench, admin: SourceAdmin) -> None:
