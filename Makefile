@@ -59,6 +59,18 @@ test-faults: setup ## kills, stops and restarts; writes build/reports/faults.jso
 test-full: export HYPOTHESIS_PROFILE := full
 test-full: test ## the same with many more random examples; before a release
 
+.PHONY: bench
+bench: setup ## the engine beside its limits; ARGS="--uniform-events 20000000", see docs/benchmarks.md
+	$(ROOT) $(PY) -m tests.bench run $(ARGS)
+
+.PHONY: bench-curves
+bench-curves: setup ## how its cost grows with columns, events per key and events
+	$(ROOT) $(PY) -m tests.bench curves $(ARGS)
+
+.PHONY: bench-docs
+bench-docs: setup ## write the figures and charts of docs/benchmarks.md from the last runs
+	$(PY) -m tests.bench docs
+
 .PHONY: lint
 lint: setup ## format, lint, types, layers, lock file, chart
 	$(UV) lock --check --quiet
