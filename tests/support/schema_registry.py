@@ -115,7 +115,7 @@ class SchemaRegistryServer:
         if self._authorization not in {None, authorization}:
             return 401, json.dumps({"error_code": 401, "message": "Unauthorized"}).encode()
         if self.failing:
-            return self.failing, json.dumps({"error_code": self.failing * 100 + 1, "message": "out of order"}).encode()
+            return self.failing, json.dumps({"error_code": self.failing * 100, "message": "out of order"}).encode()
         if self.answer is not None:
             return 200, self.answer
         split = urlsplit(path)

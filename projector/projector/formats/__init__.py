@@ -40,8 +40,6 @@ def open_format(name: str, registry: SchemaRegistry | None = None) -> Format:
     module, adapter = _WITH_REGISTRY[name]
     try:
         make: Callable[[SchemaRegistry | None], Format] = getattr(import_module(f"{__name__}.{module}"), adapter)
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"format {name} needs the extra {module!r}: pip install 'projection-operator[{module}]' ({error})"
-        ) from None
+    except ModuleNotFoundError:
+        raise MissingExtra(f"format {name} needs a library: pip install 'projection-operator[{module}]'") from None
     return make(registry)

@@ -41,12 +41,22 @@ class SchemaRegistry:
     Synchronous, for one thread. Schemas never change, so whoever asks keeps what they made of one.
     """
 
-    def __init__(self, url: str, credentials: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        if urlsplit(url).scheme not in {"http", "https"}:
-            raise ValueError(f"{url!r} is not the URL of a schema registry: it begins with http:// or https://")
+    def __init__(
+        self,
+        url: str,
+        credentials: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        timeout: float = _TIMEOUT,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.username is not None:
+            raise ValueError("credentials do not belong into the URL of the schema registry, but into a Secret")
+        if parts.scheme not in {"http", "https"}:
+            raise ValueError(f"{url!r} is not the URL of a schema registry, which begins with http:// or https://")
         self._url = url.rstrip("/")
         self._credentials = credentials
         self._clock = clock
+        self._timeout = timeout
         self._absent_since: dict[str, float] = {}
 
     def schema(self, number: int, serialized: bool = False) -> Schema:
@@ -74,7 +84,7 @@ class SchemaRegistry:
 
     def _get(self, path: str, what: str) -> Any:
         try:
-            with urllib.request.urlopen(self._request(path), timeout=_TIMEOUT) as response:  # noqa: S310 - see __init__
+            with urllib.request.urlopen(self._request(path), timeout=self._timeout) as response:  # noqa: S310 - see __init__
                 found = json.load(response)
         except urllib.error.HTTPError as error:
             with error:
