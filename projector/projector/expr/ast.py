@@ -9,6 +9,7 @@ from typing import Literal as OneOf
 ArithmeticOp = OneOf["+", "-", "*", "/", "%"]
 CompareOp = OneOf["==", "!=", "<", "<=", ">", ">="]
 LogicOp = OneOf["&&", "||"]
+MacroName = OneOf["map", "filter", "exists", "all", "exists_one"]
 Constant = int | float | str | bool | None
 
 
@@ -34,7 +35,7 @@ class Literal(Node):
 
 @dataclass(frozen=True, slots=True)
 class Name(Node):
-    """A variable: `event` or `meta`."""
+    """A variable: `event`, `meta`, `item` of a rule's forEach, or the one that a macro binds."""
 
     name: str
 
@@ -86,7 +87,7 @@ class Negate(Node):
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic(Node):
-    """`left op right` on numbers, and `+` on text."""
+    """`left op right` on numbers, times and durations; `+` on text and lists too."""
 
     op: ArithmeticOp
     left: Node
@@ -138,6 +139,17 @@ class Call(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Macro(Node):
+    """`range.macro(variable, condition)`, and `map(variable[, condition], result)`: over elements or fields' names."""
+
+    macro: MacroName
+    range: Node
+    variable: Name
+    condition: Node | None
+    result: Node | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ast:
     """A parsed expression with its source."""
 
@@ -153,7 +165,7 @@ class Ast:
 _SHOWN = 60
 
 
-def children(node: Node) -> tuple[Node, ...]:
+def children(node: Node) -> tuple[Node, ...]:  # noqa: PLR0911 - one for each shape of a node
     """The direct operands of a node, left to right."""
     match node:
         case Select(operand=operand) | Has(operand=operand) | Not(operand=operand) | Negate(operand=operand):
@@ -166,5 +178,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return (node.left, node.right)
         case Ternary():
             return (node.condition, node.then, node.otherwise)
+        case Macro():
+            return tuple(part for part in (node.range, node.condition, node.result) if part is not None)
         case _:
             return ()

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from projector.expr import ast, convert, runtime
+from projector.expr import ast, convert, runtime, text, times
 from projector.expr.check import LITERAL_TYPES, is_meta
+from projector.expr.functions import ACCESSORS, FUNCTIONS
 from projector.expr.literals import INT64_MAX, INT64_MIN
-from projector.expr.types import NUMBERS, Type
+from projector.expr.types import ARITHMETIC, NUMBERS, Type, common
+from projector.spec.values import parse_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Fragment:
     """Python source of a value. `type` is sure at run time, or DYN; `fails` says whether it can raise EvalError.
 
     `ready` names a column type that takes the value as it is; `nullable` says that it may be None besides.
+    `element` is the type of a list's elements, sure at run time, or DYN.
     """
 
     text: str
@@ -25,6 +28,7 @@ class Fragment:
     fails: bool = True
     ready: str = ""
     nullable: bool = False
+    element: Type = Type.DYN
 
 
 class Scope(Protocol):
@@ -48,6 +52,10 @@ class Scope(Protocol):
 
     def header(self, name: str) -> Fragment:
         """A header by its name."""
+        ...
+
+    def variable(self, name: str) -> Fragment:
+        """A variable other than `event` and `meta` that the check has allowed."""
         ...
 
     def constant(self, value: object) -> str:
@@ -80,36 +88,23 @@ NAMESPACE: dict[str, object] = {
             "equals",
             "compare",
             "within",
+            "elements",
+            "exists",
+            "for_all",
         )
     },
     **{
-        name: getattr(convert, name)
-        for name in (
-            "size",
-            "to_int",
-            "to_double",
-            "to_string",
-            "to_timestamp",
-            "starts_with",
-            "ends_with",
-            "contains",
-        )
+        function.python: getattr(module, function.python)
+        for function in FUNCTIONS.values()
+        for module in (convert, text, times)
+        if hasattr(module, function.python)
     },
+    "zone": times.zone,
 }
 """Names that generated source uses."""
 
-_FUNCTIONS: dict[str, tuple[str, Type]] = {
-    "size": ("size", Type.INT),
-    "int": ("to_int", Type.INT),
-    "double": ("to_double", Type.DOUBLE),
-    "string": ("to_string", Type.STRING),
-    "timestamp": ("to_timestamp", Type.TIMESTAMP),
-    "startsWith": ("starts_with", Type.BOOL),
-    "endsWith": ("ends_with", Type.BOOL),
-    "contains": ("contains", Type.BOOL),
-}
 _ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo"}
-_PLAIN_SCALARS = frozenset({Type.INT, Type.DOUBLE, Type.STRING, Type.BOOL, Type.TIMESTAMP})
+_PLAIN_SCALARS = frozenset({Type.INT, Type.DOUBLE, Type.STRING, Type.BOOL, Type.TIMESTAMP, Type.DURATION})
 
 
 def generate(tree: ast.Ast, scope: Scope) -> Fragment:
@@ -138,17 +133,21 @@ class _Generator:
     def __init__(self, tree: ast.Ast, scope: Scope) -> None:
         self._tree = tree
         self._scope = scope
+        self._bound: dict[str, Fragment] = {}
 
     def of(self, node: ast.Node) -> Fragment:
         return _SOURCES[type(node)](self, node)
 
-    def name(self, _node: ast.Name) -> Fragment:
-        return self._scope.event()
+    def name(self, node: ast.Name) -> Fragment:
+        if node.name == "event":
+            return self._scope.event()
+        return self._bound.get(node.name) or self._scope.variable(node.name)
 
     def list_of(self, node: ast.ListOf) -> Fragment:
         values = [self.of(item) for item in node.items]
-        text = ", ".join(value.text for value in values)
-        return Fragment(f"[{text}]", Type.LIST, any(value.fails for value in values))
+        items = ", ".join(value.text for value in values)
+        element = common(value.type for value in values)
+        return Fragment(f"[{items}]", Type.LIST, any(value.fails for value in values), element=element)
 
     def negation(self, node: ast.Not) -> Fragment:
         value = self.of(node.operand)
@@ -161,13 +160,12 @@ class _Generator:
         return ascii(self._tree.text(node))
 
     def _names(self, left: ast.Node, right: ast.Node, whole: ast.Node) -> str:
-        text = self._tree.text
-        return self._scope.constant(runtime.Operands(text(left), text(right), text(whole)))
+        return self._scope.constant(runtime.Operands(*map(self._tree.text, (left, right, whole))))
 
     def literal(self, node: ast.Literal) -> Fragment:
         value = node.value
-        text = f"({value!r})" if isinstance(value, int | float) else ascii(value)
-        return Fragment(text, LITERAL_TYPES[type(value)], fails=False)
+        source = f"({value!r})" if isinstance(value, int | float) else ascii(value)
+        return Fragment(source, LITERAL_TYPES[type(value)], fails=False)
 
     def access(self, node: ast.Select | ast.Index) -> Fragment:
         if (name := event_field(node)) is not None:
@@ -181,10 +179,10 @@ class _Generator:
         if isinstance(node, ast.Select):
             return Fragment(f"select({operand.text}, {node.field!r}, {self._what(node.operand)}, {self._what(node)})")
         names = self._names(node.operand, node.index, node)
-        return Fragment(f"index({operand.text}, {self.of(node.index).text}, {names})")
+        return Fragment(f"index({operand.text}, {self.of(node.index).text}, {names})", operand.element)
 
     def has(self, node: ast.Has) -> Fragment:
-        if isinstance(node.operand, ast.Name):
+        if isinstance(node.operand, ast.Name) and node.operand.name == "event":
             return Fragment(self._scope.has_field(node.field), Type.BOOL, fails=False)
         operand = self.of(node.operand)
         return Fragment(f"has({operand.text}, {node.field!r}, {self._what(node.operand)})", Type.BOOL)
@@ -197,7 +195,7 @@ class _Generator:
         if sure is Type.STRING or (sure is Type.DOUBLE and node.op in "+-*"):
             return Fragment(f"({left.text} {node.op} {right.text})", sure, left.fails or right.fails)
         names = self._names(node.left, node.right, node)
-        known = Type.INT if node.op == "%" else _first_known(left.type, right.type)
+        known = _gives(node.op, left.type, right.type)
         return Fragment(f"{_ARITHMETIC[node.op]}({left.text}, {right.text}, {names})", known)
 
     def _int64(self, text: str, node: ast.Node) -> Fragment:
@@ -245,17 +243,97 @@ class _Generator:
 
     def ternary(self, node: ast.Ternary) -> Fragment:
         condition, then, otherwise = self.of(node.condition), self.of(node.then), self.of(node.otherwise)
-        text = f"({then.text} if {self.as_bool(node.condition, condition)} else {otherwise.text})"
-        known = then.type if then.type is otherwise.type else Type.DYN
-        return Fragment(text, known, _may_fail_as_bool(condition) or then.fails or otherwise.fails)
+        source = f"({then.text} if {self.as_bool(node.condition, condition)} else {otherwise.text})"
+        fails = _may_fail_as_bool(condition) or then.fails or otherwise.fails
+        element = common((then.element, otherwise.element))
+        return Fragment(source, common((then.type, otherwise.type)), fails, element=element)
 
     def call(self, node: ast.Call) -> Fragment:
-        name, result = _FUNCTIONS[node.function]
-        arguments = ", ".join(self.of(argument).text for argument in node.args)
-        what = self._what(node.args[0]) if len(node.args) == 1 else self._names(node.args[0], node.args[1], node)
-        return Fragment(f"{name}({arguments}, {what})", result)
+        function = FUNCTIONS[node.function]
+        if (constant := self._constant(node)) is not None:
+            return Fragment(self._scope.constant(constant), function.result, fails=False)
+        arguments = [self.of(argument) for argument in node.args]
+        plain = PLAIN.get((node.function, *(argument.type for argument in arguments)))
+        if plain is not None:
+            source = plain.format(*(argument.text for argument in arguments))
+            return Fragment(source, function.result, any(argument.fails for argument in arguments))
+        texts = [argument.text for argument in arguments]
+        if node.function == "matches":
+            texts[1] = self._scope.constant(text.search(_literal_text(node.args[1])))
+        elif node.function in ACCESSORS and len(texts) > 1:
+            texts[1] = self._zone(node.args[1], texts[1])
+        element = Type.STRING if node.function == "split" else Type.DYN
+        return Fragment(
+            f"{function.python}({', '.join(texts)}, {self._arguments(node)})", function.result, True, element=element
+        )
+
+    def _arguments(self, node: ast.Call) -> str:
+        """What a function names its arguments by: the text of the only one, or those of all and of the whole."""
+        if len(FUNCTIONS[node.function].params) == 1:
+            return self._what(node.args[0])
+        return self._scope.constant(tuple(map(self._tree.text, (*node.args, node))))
+
+    def _constant(self, node: ast.Call) -> object | None:
+        """The timestamp or duration that a literal writes; the check has read it already."""
+        parse = _CONSTANTS.get(node.function)
+        if parse is None or not (isinstance(node.args[0], ast.Literal) and isinstance(node.args[0].value, str)):
+            return None
+        return parse(node.args[0].value)
+
+    def _zone(self, node: ast.Node, source: str) -> str:
+        if isinstance(node, ast.Literal):
+            return self._scope.constant(times.parse_zone(_literal_text(node)))
+        return f"zone({source}, {self._what(node)})"
+
+    def macro(self, node: ast.Macro) -> Fragment:
+        items = self.of(node.range)
+        local = self._scope.temporary()
+        element = Type.STRING if items.type is Type.MAP else items.element
+        self._bound[node.variable.name] = Fragment(local, element, fails=False)
+        condition = node.condition and self._truth(node.condition)
+        result = self._bound[node.variable.name] if node.result is None else self.of(node.result)
+        del self._bound[node.variable.name]
+        source = items.text if items.type in _RANGES else f"elements({items.text}, {self._what(node.range)})"
+        if node.macro in _QUANTIFIERS:
+            return Fragment(f"{_QUANTIFIERS[node.macro]}({source}, lambda {local}: {condition})", Type.BOOL)
+        if_holds = f" if {condition}" if condition else ""
+        listed = self._comprehension(f"{result.text} for {local} in", source, if_holds)
+        if node.macro == "exists_one":
+            return Fragment(f"(len({listed}) == 1)", Type.BOOL)
+        return Fragment(listed, Type.LIST, element=result.type)
+
+    def _truth(self, node: ast.Node) -> str:
+        return self.as_bool(node, self.of(node))
+
+    def _comprehension(self, head: str, source: str, tail: str) -> str:
+        """Python takes no `:=` where a comprehension names what it goes over."""
+        if ":=" not in source:
+            return f"[{head} {source}{tail}]"
+        local = self._scope.temporary()
+        return f"([{head} {local}{tail}] if ({local} := {source}) is not None else [])"
 
 
+PLAIN: dict[tuple[str | Type, ...], str] = {
+    ("size", Type.STRING): "len({})",
+    ("size", Type.LIST): "len({})",
+    ("size", Type.MAP): "len({})",
+    ("startsWith", Type.STRING, Type.STRING): "{}.startswith({})",
+    ("endsWith", Type.STRING, Type.STRING): "{}.endswith({})",
+    ("contains", Type.STRING, Type.STRING): "({1} in {0})",
+    ("int", Type.INT): "{}",
+    ("double", Type.DOUBLE): "{}",
+    ("double", Type.INT): "float({})",
+    ("bool", Type.BOOL): "{}",
+    ("string", Type.STRING): "{}",
+    ("string", Type.INT): "str({})",
+    ("timestamp", Type.TIMESTAMP): "{}",
+    ("duration", Type.DURATION): "{}",
+}
+"""Plain Python for functions of sure types."""
+
+_CONSTANTS: dict[str, Callable[[str], object]] = {"timestamp": parse_timestamp, "duration": times.parse_duration}
+_QUANTIFIERS = {"exists": "exists", "all": "for_all"}
+_RANGES = frozenset({Type.LIST, Type.MAP})
 _IS = {"==": "is", "!=": "is not"}
 
 
@@ -269,8 +347,16 @@ def _literal_name(node: ast.Select | ast.Index) -> str | None:
     return node.index.value if isinstance(node.index, ast.Literal) and isinstance(node.index.value, str) else None
 
 
-def _first_known(left: Type, right: Type) -> Type:
-    return right if left is Type.DYN else left
+def _literal_text(node: ast.Node) -> str:
+    assert isinstance(node, ast.Literal)  # noqa: S101 - the check says so; narrows the type
+    return str(node.value)
+
+
+def _gives(op: str, left: Type, right: Type) -> Type:
+    """Type of a result that run time has checked."""
+    return common(
+        gives for one, other, gives in ARITHMETIC[op] if left in (one, Type.DYN) and right in (other, Type.DYN)
+    )
 
 
 def _plainly_comparable(left: Type, right: Type) -> bool:
@@ -298,4 +384,5 @@ _SOURCES: dict[type[ast.Node], Callable[[_Generator, Any], Fragment]] = {
     ast.Logic: _Generator.logic,
     ast.Ternary: _Generator.ternary,
     ast.Call: _Generator.call,
+    ast.Macro: _Generator.macro,
 }

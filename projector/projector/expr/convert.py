@@ -1,17 +1,17 @@
-"""Functions of the language at run time: conversions, `size` and tests of text. They raise EvalError."""
+"""Functions of the language at run time: `size` and conversions. They raise EvalError."""
 
 import math
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from projector.expr.errors import EvalError
 from projector.expr.literals import INT64_MAX, INT64_MIN
-from projector.expr.runtime import Operands, wrong
+from projector.expr.runtime import wrong
+from projector.expr.times import duration_text, parse_duration
 from projector.spec.values import parse_timestamp
 
-_INT = re.compile(r"[+-]?[0-9]{1,19}")
+_INT = re.compile(r"[+-]?0*[0-9]{1,19}")
 _DOUBLE = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -60,11 +60,31 @@ def to_double(value: Any, what: str) -> float:
         raise wrong(value, what, "int, double or text")
     if not _DOUBLE.fullmatch(value):
         raise EvalError(f"{what} is text that holds no double")
-    return float(value)
+    result = float(value)
+    if math.isinf(result):
+        raise EvalError(f"{what} does not fit a double")
+    return result
+
+
+_TRUTH = {
+    **dict.fromkeys(("true", "True", "TRUE", "t", "T", "1"), True),
+    **dict.fromkeys(("false", "False", "FALSE", "f", "F", "0"), False),
+}
+
+
+def to_bool(value: Any, what: str) -> bool:
+    """`bool(value)` of the words that CEL takes for truth values."""
+    if type(value) is bool:
+        return value
+    if type(value) is not str:
+        raise wrong(value, what, "text or bool")
+    if value not in _TRUTH:
+        raise EvalError(f"{what} is text that holds no bool")
+    return _TRUTH[value]
 
 
 def to_string(value: Any, what: str) -> str:
-    """`string(value)`: doubles in the shortest notation that reads back, timestamps in RFC 3339."""
+    """`string(value)`: doubles in the shortest notation that reads back, times in RFC 3339, durations in seconds."""
     if type(value) is str:
         return value
     if type(value) is bool:
@@ -72,11 +92,17 @@ def to_string(value: Any, what: str) -> str:
     if type(value) is int:
         return str(value)
     if type(value) is float:
-        return repr(value).removesuffix(".0")
+        text = repr(value)
+        return _NOT_FINITE.get(text, text.removesuffix(".0"))
+    if type(value) is timedelta:
+        return duration_text(value)
     if type(value) is datetime:
         text = value.isoformat(timespec="microseconds").removesuffix("+00:00")
         return f"{text.rstrip('0').rstrip('.')}Z"
-    raise wrong(value, what, "text, int, double, bool or timestamp")
+    raise wrong(value, what, "text, int, double, bool, timestamp or duration")
+
+
+_NOT_FINITE = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
 
 def to_timestamp(value: Any, what: str) -> datetime:
@@ -96,16 +122,13 @@ def to_timestamp(value: Any, what: str) -> datetime:
         raise EvalError(f"{what} {error}") from None
 
 
-def _texts(test: Callable[[str, str], bool]) -> Callable[[Any, Any, Operands], bool]:
-    def call(value: Any, part: Any, names: Operands) -> bool:
-        for operand, what in ((value, names.left), (part, names.right)):
-            if type(operand) is not str:
-                raise wrong(operand, what, "text")
-        return test(value, part)
-
-    return call
-
-
-starts_with = _texts(str.startswith)
-ends_with = _texts(str.endswith)
-contains = _texts(str.__contains__)
+def to_duration(value: Any, what: str) -> timedelta:
+    """`duration(value)` of text such as `1h30m`."""
+    if type(value) is timedelta:
+        return value
+    if type(value) is not str:
+        raise wrong(value, what, "text or duration")
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise EvalError(f"{what} {error}") from None

@@ -12,7 +12,14 @@ from projector.expr import ast, literals
 from projector.expr.errors import ExprError
 
 MAX_DEPTH = 64
-_MACROS = frozenset({"map", "filter", "exists", "exists_one", "all", "sortBy", "transformList"})
+_MACROS: dict[str, tuple[ast.MacroName, int]] = {
+    "map": ("map", 3),
+    "filter": ("filter", 2),
+    "exists": ("exists", 2),
+    "all": ("all", 2),
+    "exists_one": ("exists_one", 2),
+}
+"""Macros, and how many arguments each takes at most; two are the least."""
 
 
 def parse(text: str) -> ast.Ast:
@@ -140,14 +147,16 @@ def _index(tree: Tree[Token], depth: int) -> ast.Node:
 
 def _method(tree: Tree[Token], depth: int) -> ast.Node:
     name = _token(tree.children[1])
-    _refuse_macro(name)
     receiver = _convert(_tree(tree.children[0]), depth)
+    if name in _MACROS:
+        return _macro(tree, receiver, depth)
     return ast.Call(*_span(tree), str(name), (receiver, *_arguments(tree.children[2:], depth)), method=True)
 
 
 def _call(tree: Tree[Token], depth: int) -> ast.Node:
     name = _token(tree.children[0])
-    _refuse_macro(name)
+    if name in _MACROS:
+        raise _macro_form(name)
     arguments = _arguments(tree.children[1:], depth)
     if name != "has":
         return ast.Call(*_span(tree), str(name), arguments, method=False)
@@ -161,9 +170,21 @@ def _token(child: object) -> Token:
     return child
 
 
-def _refuse_macro(name: Token) -> None:
-    if name in _MACROS:
-        raise ExprError(f"macro `{name}` is not served", (name.start_pos or 0) + 1)
+def _macro(tree: Tree[Token], receiver: ast.Node, depth: int) -> ast.Node:
+    name = _token(tree.children[1])
+    macro, most = _MACROS[name]
+    arguments = _arguments(tree.children[2:], depth)
+    variable, *others = arguments or (receiver,)
+    if not 1 <= len(others) < most or not isinstance(variable, ast.Name):
+        raise _macro_form(name)
+    result = others.pop() if macro == "map" else None
+    condition = others[0] if others else None
+    return ast.Macro(*_span(tree), macro, receiver, variable, condition, result)
+
+
+def _macro_form(name: Token) -> ExprError:
+    form = "x.map(name, value) or x.map(name, condition, value)" if name == "map" else f"x.{name}(name, condition)"
+    return ExprError(f"`{name}` is written {form}", (name.start_pos or 0) + 1)
 
 
 def _arguments(children: "list[Token | Tree[Token]]", depth: int) -> tuple[ast.Node, ...]:

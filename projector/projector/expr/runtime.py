@@ -1,12 +1,15 @@
 """What generated code calls where the type of a value is known only when the event is there.
 
-Values are JSON's: int, float, str, bool, None, list, dict; and datetime (UTC). Every function raises EvalError with the
-source text of the operand that is at fault; texts are passed in as `what`, or as `Operands` of a binary operator.
+Values are JSON's: int, float, str, bool, None, list, dict; and datetime (UTC) and timedelta. Every function raises
+EvalError with the source text of the operand that is at fault; texts are passed in as `what`, or as `Operands` of a
+binary operator.
 """
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from operator import add as plus
 from operator import ge, gt, le, lt
+from operator import sub as minus
 from typing import Any, NamedTuple, NoReturn
 
 from projector.expr.errors import EvalError
@@ -30,7 +33,11 @@ _WORDS: dict[type, str] = {
     list: "list",
     dict: "object",
     datetime: "timestamp",
+    timedelta: "duration",
 }
+
+MAX_DURATION = timedelta(microseconds=INT64_MAX // 1000)
+"""Durations reach as far either way as 64 bits of nanoseconds do, as in CEL: about 292 years."""
 
 
 def word(value: object) -> str:
@@ -85,33 +92,56 @@ def index(value: Any, key: Any, names: Operands) -> Any:
     return select(value, key, names.left, names.whole)
 
 
-def _not_numbers(left: object, right: object, names: Operands, wanted: str) -> EvalError:
+def _unfit(left: object, right: object, names: Operands, taken: frozenset[type], wanted: str) -> EvalError:
     for value, what in ((left, names.left), (right, names.right)):
-        if type(value) is not int and type(value) is not float and not (type(value) is str and "text" in wanted):
+        if type(value) not in taken:
             return wrong(value, what, wanted)
-    return EvalError(f"{names.whole} mixes {word(left)} and {word(right)}: convert with int(), double() or string()")
+    hint = ": convert with int(), double() or string()" if {type(left), type(right)} <= _CONVERTIBLE else ""
+    return EvalError(f"{names.whole} mixes {word(left)} and {word(right)}{hint}")
+
+
+_NUMBERS = frozenset({int, float})
+_CONVERTIBLE = _NUMBERS | {str}
+_TIMES = frozenset({datetime, timedelta})
+_SUMS = frozenset({(timedelta, timedelta), (datetime, timedelta), (timedelta, datetime)})
+_DIFFERENCES = frozenset({(timedelta, timedelta), (datetime, timedelta), (datetime, datetime)})
 
 
 def add(left: Any, right: Any, names: Operands) -> Any:
-    """`left + right`: numbers of one type, or text."""
+    """`left + right`: numbers of one type, text, lists, durations; a duration onto a timestamp."""
     kind = type(left)
     if kind is type(right):
         if kind is int:
             return _int64(left + right, names.whole)
-        if kind is float or kind is str:
+        if kind is float or kind is str or kind is list:
             return left + right
-    raise _not_numbers(left, right, names, "int, double or text")
+    if (kind, type(right)) in _SUMS:
+        return _time(plus, left, right, names.whole)
+    taken = _CONVERTIBLE | _TIMES | {list}
+    raise _unfit(left, right, names, taken, "int, double, text, list, timestamp or duration")
 
 
 def subtract(left: Any, right: Any, names: Operands) -> Any:
-    """`left - right` of numbers of one type."""
+    """`left - right`: numbers of one type, times, durations."""
     kind = type(left)
     if kind is type(right):
         if kind is int:
             return _int64(left - right, names.whole)
         if kind is float:
             return left - right
-    raise _not_numbers(left, right, names, "int or double")
+    if (kind, type(right)) in _DIFFERENCES:
+        return _time(minus, left, right, names.whole)
+    raise _unfit(left, right, names, _NUMBERS | _TIMES, "int, double, timestamp or duration")
+
+
+def _time(operator: Callable[[Any, Any], Any], left: Any, right: Any, what: str) -> Any:
+    try:
+        result = operator(left, right)
+    except OverflowError:
+        raise EvalError(f"{what} is beyond the years 1 to 9999") from None
+    if type(result) is timedelta and abs(result) > MAX_DURATION:
+        raise EvalError(f"{what} is beyond the longest duration, about 292 years")
+    return result
 
 
 def multiply(left: Any, right: Any, names: Operands) -> Any:
@@ -122,7 +152,7 @@ def multiply(left: Any, right: Any, names: Operands) -> Any:
             return _int64(left * right, names.whole)
         if kind is float:
             return left * right
-    raise _not_numbers(left, right, names, "int or double")
+    raise _unfit(left, right, names, _NUMBERS, "int or double")
 
 
 def divide(left: Any, right: Any, names: Operands) -> Any:
@@ -133,7 +163,7 @@ def divide(left: Any, right: Any, names: Operands) -> Any:
             return _divide_ints(left, right, names.whole)
         if kind is float:
             return _divide_doubles(left, right)
-    raise _not_numbers(left, right, names, "int or double")
+    raise _unfit(left, right, names, _NUMBERS, "int or double")
 
 
 def _divide_ints(left: int, right: int, what: str) -> int:
@@ -222,7 +252,6 @@ def equals(left: Any, right: Any) -> bool:
     return kind in _NUMBERS and type(right) in _NUMBERS and bool(left == right)
 
 
-_NUMBERS = frozenset({int, float})
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
@@ -233,11 +262,11 @@ def compare(op: str, left: Any, right: Any, names: Operands) -> bool:
         return bool(_ORDER[op](left, right))
     for value, what in ((left, names.left), (right, names.right)):
         if type(value) not in _ORDERED:
-            raise wrong(value, what, "int, double, text, bool or timestamp")
+            raise wrong(value, what, "int, double, text, bool, timestamp or duration")
     raise EvalError(f"{names.whole} compares {word(left)} with {word(right)}")
 
 
-_ORDERED = _NUMBERS | {str, bool, datetime}
+_ORDERED = _NUMBERS | _TIMES | {str, bool}
 
 
 def within(value: Any, container: Any, names: Operands) -> bool:
@@ -246,6 +275,34 @@ def within(value: Any, container: Any, names: Operands) -> bool:
         return any(equals(value, item) for item in container)
     if type(container) is not dict:
         raise wrong(container, names.right, "list or object")
-    if type(value) is not str:
-        raise wrong(value, names.left, "text")
-    return value in container
+    return type(value) is str and value in container
+
+
+def elements(value: Any, what: str) -> Collection[Any]:
+    """What a macro goes over: elements of a list, names of an object's fields."""
+    if type(value) is list or type(value) is dict:
+        return value
+    raise wrong(value, what, "list or object")
+
+
+def exists(items: Collection[Any], test: Callable[[Any], bool]) -> bool:
+    """Whether the test holds for some item; that wins over an error of another one, as in CEL."""
+    return _any_is(items, test, decides=True)
+
+
+def for_all(items: Collection[Any], test: Callable[[Any], bool]) -> bool:
+    """Whether the test holds for every item; one that fails it wins over an error of another one, as in CEL."""
+    return _any_is(items, test, decides=False)
+
+
+def _any_is(items: Collection[Any], test: Callable[[Any], bool], decides: bool) -> bool:
+    failed: EvalError | None = None
+    for item in items:
+        try:
+            if test(item) is decides:
+                return decides
+        except EvalError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return not decides

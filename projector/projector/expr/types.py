@@ -1,7 +1,6 @@
-"""Static types, and what a name or function means to them."""
+"""Static types, and what names and operators mean to them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
@@ -14,6 +13,7 @@ class Type(StrEnum):
     STRING = "text"
     BOOL = "bool"
     TIMESTAMP = "timestamp"
+    DURATION = "duration"
     NULL = "null"
     LIST = "list"
     MAP = "object"
@@ -21,7 +21,7 @@ class Type(StrEnum):
 
 
 NUMBERS = frozenset({Type.INT, Type.DOUBLE})
-ORDERED = NUMBERS | {Type.STRING, Type.BOOL, Type.TIMESTAMP}
+ORDERED = NUMBERS | {Type.STRING, Type.BOOL, Type.TIMESTAMP, Type.DURATION}
 
 META: dict[str, Type] = {
     "topic": Type.STRING,
@@ -35,42 +35,35 @@ META: dict[str, Type] = {
 """Fields of `meta`. `key` and a header may be null at run time."""
 
 VARIABLES = ("event", "meta")
+"""Names that every expression may use; no macro binds them anew."""
 
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A served function: the types that each argument accepts, and how it may be written."""
-
-    params: tuple[frozenset[Type], ...]
-    result: Type
-    as_call: bool
-    as_method: bool
-
-
-def _types(*types: Type) -> frozenset[Type]:
-    return frozenset(types)
-
-
-_TEXT = _types(Type.STRING)
-FUNCTIONS: dict[str, Function] = {
-    "size": Function((_types(Type.STRING, Type.LIST, Type.MAP),), Type.INT, as_call=True, as_method=True),
-    "startsWith": Function((_TEXT, _TEXT), Type.BOOL, as_call=False, as_method=True),
-    "endsWith": Function((_TEXT, _TEXT), Type.BOOL, as_call=False, as_method=True),
-    "contains": Function((_TEXT, _TEXT), Type.BOOL, as_call=False, as_method=True),
-    "int": Function(
-        (_types(Type.INT, Type.DOUBLE, Type.STRING, Type.TIMESTAMP),), Type.INT, as_call=True, as_method=False
+_SAME_NUMBERS = ((Type.INT, Type.INT, Type.INT), (Type.DOUBLE, Type.DOUBLE, Type.DOUBLE))
+ARITHMETIC: dict[str, tuple[tuple[Type, Type, Type], ...]] = {
+    "+": (
+        *_SAME_NUMBERS,
+        (Type.STRING, Type.STRING, Type.STRING),
+        (Type.LIST, Type.LIST, Type.LIST),
+        (Type.TIMESTAMP, Type.DURATION, Type.TIMESTAMP),
+        (Type.DURATION, Type.TIMESTAMP, Type.TIMESTAMP),
+        (Type.DURATION, Type.DURATION, Type.DURATION),
     ),
-    "double": Function((_types(Type.INT, Type.DOUBLE, Type.STRING),), Type.DOUBLE, as_call=True, as_method=False),
-    "string": Function(
-        (_types(Type.STRING, Type.INT, Type.DOUBLE, Type.BOOL, Type.TIMESTAMP),),
-        Type.STRING,
-        as_call=True,
-        as_method=False,
+    "-": (
+        *_SAME_NUMBERS,
+        (Type.TIMESTAMP, Type.TIMESTAMP, Type.DURATION),
+        (Type.TIMESTAMP, Type.DURATION, Type.TIMESTAMP),
+        (Type.DURATION, Type.DURATION, Type.DURATION),
     ),
-    "timestamp": Function(
-        (_types(Type.STRING, Type.INT, Type.TIMESTAMP),), Type.TIMESTAMP, as_call=True, as_method=False
-    ),
+    "*": _SAME_NUMBERS,
+    "/": _SAME_NUMBERS,
+    "%": _SAME_NUMBERS[:1],
 }
+"""What each operator takes: left, right, and what comes of it."""
+
+
+def common(types: Iterable[Type]) -> Type:
+    """The one type that all are of, else DYN."""
+    found = set(types)
+    return found.pop() if len(found) == 1 else Type.DYN
 
 
 def near(name: str, names: Iterable[str]) -> str:
