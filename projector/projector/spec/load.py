@@ -34,26 +34,31 @@ def load_spec(data: Mapping[str, Any]) -> ProjectionSpec:
 
 def load_file(path: Path) -> tuple[str, str, ProjectionSpec]:
     """Name, namespace and spec of the one Projection in a YAML file, its tests checked too. Raises InvalidSpec."""
-    document = _projection(path)
+    found = projections(path)
+    if len(found) != 1:
+        raise InvalidSpec((Problem(str(path), f"holds {len(found)} documents of kind {KIND}; one is needed"),))
+    return load_document(found[0])
+
+
+def projections(path: Path) -> list[dict[Any, Any]]:
+    """The documents of kind Projection in a YAML file, not looked at further. Raises InvalidSpec."""
+    return [document for document in _documents(path) if isinstance(document, dict) and document.get("kind") == KIND]
+
+
+def load_document(document: Mapping[Any, Any]) -> tuple[str, str, ProjectionSpec]:
+    """Name, namespace and spec of a Projection, its tests checked too. Raises InvalidSpec."""
+    if document.get("apiVersion") != API_VERSION:
+        raise InvalidSpec((Problem("apiVersion", f"must be {API_VERSION}"),))
     metadata = document.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not isinstance(name, str) or not name:
+    if not isinstance(metadata, dict) or not isinstance(name, str) or not name:
         raise InvalidSpec((Problem("metadata.name", "is missing"),))
     if not isinstance(document.get("spec"), dict):
         raise InvalidSpec((Problem("spec", "is missing"),))
     spec = load_spec(document["spec"])
     if problems := tuple(check_cases(spec.tests, spec)):
         raise InvalidSpec(problems)
-    return name, str(metadata.get("namespace", "default")) if metadata else "default", spec
-
-
-def _projection(path: Path) -> dict[Any, Any]:
-    found = [document for document in _documents(path) if isinstance(document, dict) and document.get("kind") == KIND]
-    if len(found) != 1:
-        raise InvalidSpec((Problem(str(path), f"holds {len(found)} documents of kind {KIND}; one is needed"),))
-    if found[0].get("apiVersion") != API_VERSION:
-        raise InvalidSpec((Problem("apiVersion", f"must be {API_VERSION}"),))
-    return found[0]
+    return name, str(metadata.get("namespace", "default")), spec
 
 
 def _documents(path: Path) -> list[Any]:

@@ -1,0 +1,97 @@
+"""A read model in memory: what batches of records make of its rows, by the same fold and deltas as a worker's."""
+
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+from projector.fold.algebra import apply, general
+from projector.fold.delta import Delta, Key, ParkedEvent, Row, Upsert, Writes
+from projector.fold.folded import BadEvent, Folded
+from projector.fold.outcome import resolve, undecided
+from projector.fold.program import Program
+from projector.fold.record import Record
+from projector.spec.models import ColumnType
+from projector.spec.values import INT_RANGES
+from projector.testkit.given import GivenRecord
+
+Lane = tuple[str, int]
+"""Topic and partition."""
+
+
+class Table:
+    """Rows by key, the first parked event of each key that has one, and the lanes that stand still, with the reason."""
+
+    def __init__(self, program: Program, *, park: bool) -> None:
+        self._program = program
+        self._park = park
+        columns = program.columns
+        self._defaults: Row = dict(zip(columns.names, columns.defaults, strict=True))
+        self._types = {column.name: column.type for column in program.definition.columns}
+        self._guards: dict[Key, int] = {}
+        self._lanes: dict[Lane, dict[Key, ParkedEvent]] = {}
+        self.rows: dict[Key, Row] = {}
+        self.stuck: dict[Lane, str] = {}
+        self.ignored: set[str] = set()
+
+    @property
+    def parked(self) -> dict[Key, ParkedEvent]:
+        """The first event of each key that is parked."""
+        return {key: event for lane in self._lanes.values() for key, event in lane.items()}
+
+    def take(self, batch: Iterable[GivenRecord]) -> None:
+        """Fold and apply one batch: each partition's records in their order, one partition after the other."""
+        lanes: dict[Lane, list[GivenRecord]] = {}
+        for record in batch:
+            lanes.setdefault((record.topic(), record.partition()), []).append(record)
+        for lane, records in lanes.items():
+            if lane not in self.stuck:
+                self._take(lane, records)
+
+    def _take(self, lane: Lane, records: list[GivenRecord]) -> None:
+        parked = self._lanes.setdefault(lane, {})
+        folded = Folded.behind(parked)
+        self._fold(lane, iter(records), folded)
+        aside = resolve(folded, [key for key in undecided(folded) if key in self.rows])
+        for key, event in aside:
+            parked.setdefault(key, event)
+        self.ignored |= folded.ignored.keys()
+        self._write(lane, cast("Writes", folded.deltas))
+
+    def _fold(self, lane: Lane, records: Iterator[Record], folded: Folded) -> None:
+        while True:
+            try:
+                self._program.fold(records, folded)
+            except BadEvent as bad:
+                if not self._park or bad.keys is None:
+                    self.stuck[lane] = f"{bad.record}: {bad.message}"
+                    return
+                self._program.settle(bad, folded, park=True)
+            else:
+                return
+
+    def _write(self, lane: Lane, deltas: Writes) -> None:
+        for key, delta in deltas.items():
+            row = self._guarded(key, delta) if self._program.columns.guarded else self._changed(key, delta)
+            for column, value in (row or {}).items():
+                if not _fits(self._types[column], value):
+                    self.stuck[lane] = f"column {column}: {value} is out of range for {self._types[column]}"
+            if row is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = row
+
+    def _changed(self, key: Key, delta: Upsert | Delta) -> Row | None:
+        delta = general(self._program.columns, delta) if isinstance(delta, list) else delta
+        return apply(delta, self.rows.get(key), self._defaults)
+
+    def _guarded(self, key: Key, delta: Upsert | Delta) -> Row | None:
+        assert isinstance(delta, list)  # noqa: S101 - Guarded rules make nothing else
+        guard, deleted = delta[-2:]
+        if key in self._guards and guard <= self._guards[key]:
+            return self.rows.get(key)
+        self._guards[key] = guard
+        return None if deleted else apply(general(self._program.columns, delta), None, self._defaults)
+
+
+def _fits(kind: ColumnType, value: object) -> bool:
+    low, high = INT_RANGES.get(kind, (0, 0))
+    return kind not in INT_RANGES or value is None or (isinstance(value, int) and low <= value <= high)
