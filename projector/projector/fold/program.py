@@ -105,6 +105,11 @@ class Program:
         """The columns that its deltas are about."""
         return self._plan.columns
 
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Source of the functions made so far, by file name: for people who want to see them."""
+        return {filename: generated.source for filename, generated in self._router.generated.items()}
+
     def fold(self, records: Iterable[Record], into: Folded) -> None:
         """Fold records of one partition, in order, onto `into`.
 
@@ -123,14 +128,18 @@ class Program:
             for key, delta in folded.deltas.items():
                 if key not in bad_keys:
                     self._plan.follow(into, key, delta, bad.record)
-        if park:
-            self.park(bad.record, bad_keys, into)
+        for key, reason in bad_keys.items() if park else ():
+            self._plan.follow(into, key, Parked(None, [ParkedEvent(bad.record, reason)]), bad.record)
         into.events += 1
 
-    def park(self, record: Record, keys: Mapping[Key, str], into: Folded) -> None:
-        """Let an event wait under each of the keys, for the reason given."""
-        for key, reason in keys.items():
-            self._plan.follow(into, key, Parked(None, [ParkedEvent(record, reason)]), record)
+    def keys(self, record: Record, reason: str) -> dict[Key, str] | None:
+        """The row keys that an event changes, each with `reason`; None where they cannot be told."""
+        folded = Folded()
+        try:
+            self._one(record, folded)
+        except EvalError:
+            return None
+        return dict.fromkeys(folded.deltas, reason) or None
 
     def _one(self, record: Record, into: Folded) -> None:
         event_type = self._type(record)
