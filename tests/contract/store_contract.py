@@ -1,12 +1,12 @@
 """What every store must hold to; a test class per store inherits it and says how to begin a build."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import pytest
 
-from projector.fold.delta import Delta, Deltas, Key, Kind, Row, Update
-from projector.ports import BadRow, Fenced, Move, Partition, Store, Stuck
+from projector.fold.delta import Delta, Key, Kind, Row, Update, Writes
+from projector.ports import BadRow, Batch, Fenced, Move, Park, Partition, Place, Store, Stuck
 from projector.spec.definition import Definition
 from tests.support.specs import definition
 
@@ -49,10 +49,20 @@ class Build(Protocol):
 StoreFactory = Callable[[Definition], Build]
 
 
-def counted(key: str, times: int = 1, name: str = "x") -> Deltas:
+def counted(key: str, times: int = 1, name: str = "x") -> Writes:
     """What `times` events of a key come to."""
-    ops = {"total": (Kind.ADD, times), "name": (Kind.SET, name)}
-    return {(key,): Delta({"total": times, "name": name}, Update(dict(ops)))}
+    return {(key,): [0, name, times]}
+
+
+def commit(store: Store, moves: Sequence[Move], deltas: Writes, parked: Sequence[Park] = ()) -> None:
+    """Submit and wait for the outcome."""
+    store.submit(Batch(moves, deltas, parked))
+    store.settle()
+
+
+def places(**offsets: int) -> dict[Partition, Place]:
+    """Checkpoints with nothing parked."""
+    return {{"first": FIRST, "second": SECOND}[name]: Place(offset) for name, offset in offsets.items()}
 
 
 def move(previous: int, following: int, partition: Partition = FIRST) -> Move:
@@ -72,58 +82,58 @@ class StoreContract:
         return build.open()
 
     def test_positions_begin_where_the_build_began(self, store: Store) -> None:
-        assert store.positions([FIRST, SECOND]) == {FIRST: 0, SECOND: 0}
+        assert store.positions([FIRST, SECOND]) == places(first=0, second=0)
 
     def test_a_commit_moves_rows_and_checkpoints(self, build: Build, store: Store) -> None:
-        store.commit([move(0, 3), move(0, 7, SECOND)], counted("a", 2) | counted("b"))
-        store.commit([move(3, 4)], counted("a", 5, "y"))
-        assert store.positions([FIRST, SECOND]) == {FIRST: 4, SECOND: 7}
+        commit(store, [move(0, 3), move(0, 7, SECOND)], counted("a", 2) | counted("b"))
+        commit(store, [move(3, 4)], counted("a", 5, "y"))
+        assert store.positions([FIRST, SECOND]) == places(first=4, second=7)
         assert build.rows() == {("a",): {"total": 7, "name": "y"}, ("b",): {"total": 1, "name": "x"}}
 
     def test_a_commit_may_only_move(self, build: Build, store: Store) -> None:
-        store.commit([move(0, 9)], {})
-        assert store.positions([FIRST]) == {FIRST: 9}
+        commit(store, [move(0, 9)], {})
+        assert store.positions([FIRST]) == places(first=9)
         assert build.rows() == {}
 
     def test_a_commit_from_another_offset_is_fenced_and_changes_nothing(self, build: Build, store: Store) -> None:
-        store.commit([move(0, 3)], counted("a"))
+        commit(store, [move(0, 3)], counted("a"))
         with pytest.raises(Fenced):
-            store.commit([move(2, 4)], counted("a"))
+            commit(store, [move(2, 4)], counted("a"))
         assert build.rows() == {("a",): {"total": 1, "name": "x"}}
-        assert store.positions([FIRST]) == {FIRST: 3}
+        assert store.positions([FIRST]) == places(first=3)
 
     def test_a_fenced_first_commit_does_not_spoil_the_next(self, build: Build, store: Store) -> None:
         with pytest.raises(Fenced):
-            store.commit([move(5, 6)], counted("a"))
-        store.commit([move(0, 1)], counted("a"))
+            commit(store, [move(5, 6)], counted("a"))
+        commit(store, [move(0, 1)], counted("a"))
         assert build.rows() == {("a",): {"total": 1, "name": "x"}}
 
     def test_one_wrong_move_of_several_fences_all(self, build: Build, store: Store) -> None:
         with pytest.raises(Fenced):
-            store.commit([move(0, 3), move(1, 2, SECOND)], counted("a"))
-        assert store.positions([FIRST, SECOND]) == {FIRST: 0, SECOND: 0}
+            commit(store, [move(0, 3), move(1, 2, SECOND)], counted("a"))
+        assert store.positions([FIRST, SECOND]) == places(first=0, second=0)
         assert build.rows() == {}
 
     def test_of_two_workers_with_one_partition_the_second_is_fenced(self, build: Build) -> None:
         zombie, owner = build.open(), build.open()
-        assert zombie.positions([FIRST]) == owner.positions([FIRST]) == {FIRST: 0}
-        owner.commit([move(0, 2)], counted("a", 2))
+        assert zombie.positions([FIRST]) == owner.positions([FIRST]) == places(first=0)
+        commit(owner, [move(0, 2)], counted("a", 2))
         with pytest.raises(Fenced):
-            zombie.commit([move(0, 1)], counted("a"))
+            commit(zombie, [move(0, 1)], counted("a"))
         assert build.rows() == {("a",): {"total": 2, "name": "x"}}
 
     def test_workers_with_different_partitions_do_not_disturb_each_other(self, build: Build) -> None:
         one, other = build.open(), build.open()
-        one.commit([move(0, 1)], counted("a"))
-        other.commit([move(0, 1, SECOND)], counted("b"))
-        one.commit([move(1, 2)], counted("a"))
-        assert build.open().positions([FIRST, SECOND]) == {FIRST: 2, SECOND: 1}
+        commit(one, [move(0, 1)], counted("a"))
+        commit(other, [move(0, 1, SECOND)], counted("b"))
+        commit(one, [move(1, 2)], counted("a"))
+        assert build.open().positions([FIRST, SECOND]) == places(first=2, second=1)
 
     def test_workers_of_a_build_that_was_given_up_are_fenced(self, build: Build, store: Store) -> None:
-        store.commit([move(0, 1)], counted("a"))
+        commit(store, [move(0, 1)], counted("a"))
         build.give_up()
         with pytest.raises(Fenced):
-            store.commit([move(1, 2)], counted("a"))
+            commit(store, [move(1, 2)], counted("a"))
         with pytest.raises(Fenced):
             store.positions([FIRST])
         with pytest.raises(Fenced):
@@ -136,19 +146,19 @@ class StoreContract:
             with pytest.raises(Fenced):
                 store.positions([FIRST, partition])
             with pytest.raises(Fenced):
-                store.commit([move(0, 1), move(0, 1, partition)], {})
+                commit(store, [move(0, 1), move(0, 1, partition)], {})
 
     def test_a_row_that_does_not_fit_moves_nothing(self, build: Build, store: Store) -> None:
-        store.commit([move(0, 1)], counted("a", 2**63 - 1))
+        commit(store, [move(0, 1)], counted("a", 2**63 - 1))
         with pytest.raises(BadRow):
-            store.commit([move(1, 2)], counted("b") | counted("a"))
-        assert store.positions([FIRST]) == {FIRST: 1}
+            commit(store, [move(1, 2)], counted("b") | counted("a"))
+        assert store.positions([FIRST]) == places(first=1)
         assert build.rows() == {("a",): {"total": 2**63 - 1, "name": "x"}}
 
     def test_each_branch_of_a_delta(self, build: Build, store: Store) -> None:
-        present: Deltas = {(key,): Delta({"name": "old", "total": 1}, None) for key in "abcde"}
-        store.commit([move(0, 1)], present)
-        changes: Deltas = {}
+        present: Writes = {(key,): Delta({"name": "old", "total": 1}, None) for key in "abcde"}
+        commit(store, [move(0, 1)], present)
+        changes: Writes = {}
         for key in ("a", "A"):
             changes[key,] = Delta(None, None)
         for key in ("b", "B"):
@@ -159,7 +169,7 @@ class StoreContract:
             changes[key,] = Delta({"name": "created", "total": 0}, None)
         for key in ("e", "E"):
             changes[key,] = Delta({"name": "created", "total": 0}, Update({"name": (Kind.SET, "only")}, replace=True))
-        store.commit([move(1, 2)], changes)
+        commit(store, [move(1, 2)], changes)
         assert build.rows() == {
             ("b",): {"name": "old", "total": 2},
             ("c",): {"name": "old", "total": 2},

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from projector.ports import StoreUnavailable
+from projector.ports import Place, StoreUnavailable
 from projector.registry import Identity
 from projector.stores.postgres import PostgresRegistry, PostgresStore, current_role, load_build, probe
 from tests.contract.store_contract import COUNTED, FIRST
@@ -98,7 +98,7 @@ def test_a_store_goes_on_when_the_secret_is_mended(database: Database) -> None:
     store = PostgresStore(lambda: database.uri(role, password=next(passwords)), build.spec, 1)
     with pytest.raises(StoreUnavailable, match="password authentication failed"):
         store.positions([FIRST])
-    assert store.positions([FIRST]) == {FIRST: 0}
+    assert store.positions([FIRST]) == {FIRST: Place(0)}
     store.close()
     build.close()
 

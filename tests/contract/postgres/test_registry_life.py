@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from projector.fold import SEMANTICS
-from projector.ports import Ends, StoreUnavailable, Stuck
+from projector.ports import Ends, Place, StoreUnavailable, Stuck
 from projector.registry import (
     BuildState,
     Deposed,
@@ -20,7 +20,7 @@ from projector.registry import (
     WrongState,
 )
 from projector.stores.postgres import NoSuchBuild, PostgresRegistry, load_build
-from tests.contract.store_contract import COUNTED, counted, move
+from tests.contract.store_contract import COUNTED, commit, counted, move
 from tests.support.postgres import INSTALLATION, ORDERS, Database, PostgresBuild, begin
 from tests.support.specs import definition
 from tests.support.wait import until
@@ -140,7 +140,7 @@ def test_the_whole_life_and_every_step_twice(build: PostgresBuild) -> None:
     registry, epoch, number = build.registry, build.epoch, build.spec.build
     again = registry.begin(epoch, IDENTITY, "1", "", COUNTED, ENDS, "postgres")
     assert again == number
-    build.open().commit([move(0, 1)], counted("a"))
+    commit(build.open(), [move(0, 1)], counted("a"))
     for step in (registry.open_catch_up, registry.publish):
         for _ in range(2):
             step(epoch, number)
@@ -296,7 +296,7 @@ def test_a_take_over_brings_the_projections_along(build: PostgresBuild, foreign:
     view = foreign.observe(replace(IDENTITY, installation=OTHER))
     assert view is not None
     foreign.open_catch_up(epoch, build.spec.build)
-    assert build.open().positions(ORDERS) == dict.fromkeys(ORDERS, 0)
+    assert build.open().positions(ORDERS) == dict.fromkeys(ORDERS, Place(0))
 
 
 def test_a_busy_table_is_waited_for(build: PostgresBuild) -> None:
@@ -339,9 +339,9 @@ def test_a_stuck_partition_is_seen(build: PostgresBuild) -> None:
 def test_passing_the_event_clears_why_it_stood_still(build: PostgresBuild) -> None:
     store = build.open()
     store.report_stuck(Stuck(ORDERS[0], 3, "event.id is missing"))
-    store.commit([move(0, 3)], {})
+    commit(store, [move(0, 3)], {})
     assert build.stuck() == {ORDERS[0]: (3, "event.id is missing")}
-    store.commit([move(3, 4)], {})
+    commit(store, [move(3, 4)], {})
     assert build.stuck() == {}
 
 
@@ -356,7 +356,7 @@ def test_a_restarted_server_costs_no_call(build: PostgresBuild) -> None:
 def test_checkpoints_are_updated_in_place(build: PostgresBuild) -> None:
     store = build.open()
     for offset in range(100):
-        store.commit([move(offset, offset + 1)], {})
+        commit(store, [move(offset, offset + 1)], {})
     stats = """SELECT n_tup_hot_upd::float / n_tup_upd FROM pg_stat_user_tables
         WHERE schemaname = 'projections' AND relname = 'checkpoint' AND n_tup_upd >= 100"""
     rows = until("statistics", lambda: build.database.run(stats), bool, 10)

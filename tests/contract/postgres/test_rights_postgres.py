@@ -8,10 +8,10 @@ import pytest
 from psycopg import errors
 from structlog.testing import capture_logs
 
-from projector.ports import Ends, Fenced, StoreUnavailable
+from projector.ports import Ends, Fenced, Place, StoreUnavailable
 from projector.registry import Identity, NotPermitted, PublicName
 from projector.stores.postgres import NoSuchBuild, PostgresRegistry, PostgresStore, load_build
-from tests.contract.store_contract import COUNTED, counted, move
+from tests.contract.store_contract import COUNTED, commit, counted, move
 from tests.support.postgres import INSTALLATION, ORDERS, Database
 
 ENDS = dict.fromkeys(ORDERS, Ends(0, 10))
@@ -51,9 +51,9 @@ def roles(database: Database) -> Iterator[Roles]:
 
 def test_a_worker_needs_nothing_but_what_begin_gives(roles: Roles) -> None:
     store = roles.store(roles.begin("orders", roles.worker), roles.worker)
-    assert store.positions(ORDERS) == dict.fromkeys(ORDERS, 0)
-    store.commit([move(0, 1)], counted("a"))
-    store.commit([move(1, 2)], counted("a") | counted("b"))
+    assert store.positions(ORDERS) == dict.fromkeys(ORDERS, Place(0))
+    commit(store, [move(0, 1)], counted("a"))
+    commit(store, [move(1, 2)], counted("a") | counted("b"))
     assert not store.discarded(ORDERS[0], 1)
     store.close()
 
@@ -64,7 +64,7 @@ def test_a_worker_moves_its_own_builds_only(roles: Roles) -> None:
     with pytest.raises(Fenced):
         store.positions(ORDERS)
     with pytest.raises(Fenced):
-        store.commit([move(0, 1)], counted("a"))
+        commit(store, [move(0, 1)], counted("a"))
     store.close()
     assert load_build(roles.database.uri(roles.worker), mine).partitions == frozenset(ORDERS)
     with pytest.raises(NoSuchBuild) as refused:
@@ -99,9 +99,9 @@ def test_a_right_that_was_taken_away_is_an_outage(roles: Roles) -> None:
     store = roles.store(roles.begin("orders", roles.worker), roles.worker)
     roles.database.run(f'REVOKE INSERT ON orders__b1 FROM "{roles.worker}"')
     with pytest.raises(StoreUnavailable, match="permission denied for table orders__b1"):
-        store.commit([move(0, 1)], counted("a"))
+        commit(store, [move(0, 1)], counted("a"))
     roles.database.run(f'GRANT INSERT ON orders__b1 TO "{roles.worker}"')
-    store.commit([move(0, 1)], counted("a"))
+    commit(store, [move(0, 1)], counted("a"))
     store.close()
 
 
@@ -111,7 +111,7 @@ def test_without_temporary_tables_large_batches_go_the_slower_way(roles: Roles) 
     store = roles.store(build, roles.worker)
     with capture_logs() as logs:
         for offset in range(2):
-            store.commit([move(offset, offset + 1)], counted("a") | counted("b"))
+            commit(store, [move(offset, offset + 1)], counted("a") | counted("b"))
     assert [line["log_level"] for line in logs] == ["warning"]
     assert roles.database.run("SELECT sum(total) FROM orders__b1") == [(4,)]
     store.close()

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from projector.fold.delta import Delta, Deltas, Kind, Row, Update
+from projector.fold.delta import Delta, Kind, Row, Update, Writes
 from projector.ports import BadRow
 from projector.spec.definition import Definition
-from tests.contract.store_contract import FIRST, move
+from tests.contract.store_contract import FIRST, commit, move
 from tests.support.postgres import Database, PostgresBuild, begin
 from tests.support.specs import definition
 
@@ -62,8 +62,8 @@ def test_values_of_every_type_and_null(make: Begin) -> None:
     most = max(map(len, EXTREMES.values()))
     rows: list[Row] = [dict.fromkeys(names.values())]
     rows += [{names[kind]: values[turn % len(values)] for kind, values in EXTREMES.items()} for turn in range(most)]
-    deltas: Deltas = {(f"{turn}",): Delta(row, None) for turn, row in enumerate(rows)}
-    build.open().commit([move(0, 1)], deltas)
+    deltas: Writes = {(f"{turn}",): Delta(row, None) for turn, row in enumerate(rows)}
+    commit(build.open(), [move(0, 1)], deltas)
     assert build.rows() == {(f"{turn}",): row for turn, row in enumerate(rows)}
 
 
@@ -81,8 +81,8 @@ def test_every_type_as_key(make: Begin) -> None:
     store = build.open()
     for position in range(2):
         ops = {"n": (Kind.SET, position)}
-        deltas = {key: Delta({"n": position}, Update(dict(ops))) for key in keys}
-        store.commit([move(position, position + 1)], deltas)
+        deltas: Writes = {key: Delta({"n": position}, Update(dict(ops))) for key in keys}
+        commit(store, [move(position, position + 1)], deltas)
     assert build.rows() == {key: {"n": 1} for key in keys}
 
 
@@ -96,10 +96,10 @@ def test_200_columns(make: Begin) -> None:
     build = make(definition(*rules, columns=[{"name": "id", "type": "text"}, *columns]))
     store = build.open()
     each: list[Row] = [{name: 2} for name in names]
-    store.commit([move(0, 1)], {(name,): Delta(row, None) for name, row in zip(names, each, strict=True)})
-    adds: Deltas = {(name,): Delta(None, Update({name: (Kind.ADD, 5)})) for name in names[:150]}
-    sets: Deltas = {(name,): Delta(None, Update({name: (Kind.SET, None)})) for name in names[150:]}
-    store.commit([move(1, 2)], adds | sets)
+    commit(store, [move(0, 1)], {(name,): Delta(row, None) for name, row in zip(names, each, strict=True)})
+    adds: Writes = {(name,): Delta(None, Update({name: (Kind.ADD, 5)})) for name in names[:150]}
+    sets: Writes = {(name,): Delta(None, Update({name: (Kind.SET, None)})) for name in names[150:]}
+    commit(store, [move(1, 2)], adds | sets)
     ones: Row = dict.fromkeys(names, 1)
     expected = {(name,): ones | {name: 7 if index < 150 else None} for index, name in enumerate(names)}
     assert build.rows() == expected
@@ -108,8 +108,8 @@ def test_200_columns(make: Begin) -> None:
 def test_a_table_of_nothing_but_its_key(make: Begin) -> None:
     build = make(table_of([]))
     store = build.open()
-    store.commit([move(0, 1)], {("a",): Delta({}, Update({})), ("b",): Delta({}, Update({}))})
-    store.commit([move(1, 2)], {("a",): Delta({}, Update({})), ("b",): Delta(None, None)})
+    commit(store, [move(0, 1)], {("a",): Delta({}, Update({})), ("b",): Delta({}, Update({}))})
+    commit(store, [move(1, 2)], {("a",): Delta({}, Update({})), ("b",): Delta(None, None)})
     assert build.rows() == {("a",): {}}
 
 
@@ -138,10 +138,10 @@ def test_values_that_do_not_fit_are_named(make: Begin, row: Row, message: str) -
     build = make(definition(RULE, columns=[{"name": "id", "type": "text"}, *COLUMNS]))
     store = build.open()
     with pytest.raises(BadRow) as bad:
-        store.commit([move(0, 1)], {("a",): Delta(row, None), ("b",): Delta({}, None)})
+        commit(store, [move(0, 1)], {("a",): Delta(row, None), ("b",): Delta({}, None)})
     assert message in str(bad.value)
     assert build.rows() == {}
-    store.commit([move(0, 1)], {("b",): Delta({}, None)})
+    commit(store, [move(0, 1)], {("b",): Delta({}, None)})
 
 
 @pytest.mark.parametrize(("column", "kind"), [("whole", "integer"), ("big", "bigint")])
@@ -149,17 +149,17 @@ def test_a_sum_that_does_not_fit(make: Begin, column: str, kind: str) -> None:
     build = make(definition(RULE, columns=[{"name": "id", "type": "text"}, *COLUMNS]))
     store = build.open()
     most = 2**31 - 1 if kind == "integer" else 2**63 - 1
-    store.commit([move(0, 1)], {("a",): Delta({column: most}, None)})
+    commit(store, [move(0, 1)], {("a",): Delta({column: most}, None)})
     with pytest.raises(BadRow) as bad:
-        store.commit([move(1, 2)], {("a",): Delta(None, Update({column: (Kind.ADD, 1)}))})
+        commit(store, [move(1, 2)], {("a",): Delta(None, Update({column: (Kind.ADD, 1)}))})
     assert str(bad.value) == f"{kind} out of range, in a sum: one of whole, big"
 
 
 def test_a_part_of_a_sum_may_exceed_the_column(make: Begin) -> None:
     build = make(definition(RULE, columns=[{"name": "id", "type": "text"}, *COLUMNS]))
     store = build.open()
-    store.commit([move(0, 1)], {("a",): Delta({"whole": -(2**31)}, None)})
-    store.commit([move(1, 2)], {("a",): Delta(None, Update({"whole": (Kind.ADD, 2**32 - 1)}))})
+    commit(store, [move(0, 1)], {("a",): Delta({"whole": -(2**31)}, None)})
+    commit(store, [move(1, 2)], {("a",): Delta(None, Update({"whole": (Kind.ADD, 2**32 - 1)}))})
     assert build.rows()["a",]["whole"] == 2**31 - 1
 
 
@@ -167,10 +167,10 @@ def test_a_key_too_long_for_its_index_is_bad_data(make: Begin) -> None:
     build = make(table_of([]))
     key = "".join(chr(0x4E00 + number * 7919 % 20000) for number in range(5000))
     with pytest.raises(BadRow, match="index row"):
-        build.open().commit([move(0, 1)], {(key,): Delta({}, None)})
+        commit(build.open(), [move(0, 1)], {(key,): Delta({}, None)})
 
 
 def test_a_null_key(make: Begin) -> None:
     build = make(table_of([]))
     with pytest.raises(BadRow):
-        build.open().commit([move(0, 1)], {(None,): Delta({}, None)})
+        commit(build.open(), [move(0, 1)], {(None,): Delta({}, None)})

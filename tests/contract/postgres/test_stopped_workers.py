@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from projector.fold.delta import Delta
-from projector.ports import Fenced, StoreUnavailable
-from tests.contract.store_contract import COUNTED, FIRST, counted, move
+from projector.ports import Fenced, Place, StoreUnavailable
+from tests.contract.store_contract import COUNTED, FIRST, commit, counted, move
 from tests.support.postgres import Database, PostgresBuild, begin
 from tests.support.wait import until
 
@@ -75,8 +75,8 @@ def _take_over(build: PostgresBuild) -> float:
 
     def committed() -> bool:
         try:
-            position = store.positions([FIRST])[FIRST]
-            store.commit([move(position, position + 1)], counted("taken over"))
+            position = store.positions([FIRST])[FIRST].offset
+            commit(store, [move(position, position + 1)], counted("taken over"))
         except (StoreUnavailable, Fenced):
             # Fenced: what the stopped worker had sent was carried out only now.
             return False
@@ -158,7 +158,7 @@ def test_stopped_anywhere(build: PostgresBuild, start: Start, copy_from: int) ->
     taken = rows.pop(("taken over",))
     totals = {row["total"] for row in rows.values()}
     assert taken["total"] == 8
-    assert totals == {build.open().positions([FIRST])[FIRST] - 8}
+    assert totals == {build.open().positions([FIRST])[FIRST].offset - 8}
     assert len(rows) == 800
 
 
@@ -183,9 +183,9 @@ def test_concurrent_workers_of_one_partition_add_up_to_one(build: PostgresBuild)
     def work() -> None:
         try:
             with closing(build.open()) as store:
-                while (position := store.positions([FIRST])[FIRST]) < 150:
+                while (position := store.positions([FIRST])[FIRST].offset) < 150:
                     try:
-                        store.commit([move(position, position + 1)], counted("a") | counted(f"k{position}"))
+                        commit(store, [move(position, position + 1)], counted("a") | counted(f"k{position}"))
                     except Fenced:
                         continue
         except BaseException as failure:
@@ -199,27 +199,27 @@ def test_concurrent_workers_of_one_partition_add_up_to_one(build: PostgresBuild)
         thread.join()
     rows = build.rows()
     assert failures == []
-    assert rows["a",]["total"] == build.open().positions([FIRST])[FIRST] == 150
+    assert rows["a",]["total"] == build.open().positions([FIRST])[FIRST].offset == 150
     assert all(rows[(f"k{number}",)]["total"] == 1 for number in range(150))
 
 
 def test_a_lost_connection_is_an_outage_and_the_next_call_connects_again(build: PostgresBuild) -> None:
     store = build.open()
-    store.commit([move(0, 1)], counted("a"))
+    commit(store, [move(0, 1)], counted("a"))
     build.database.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'projector b1'")
     with pytest.raises(StoreUnavailable):
-        store.commit([move(1, 2)], counted("a"))
-    assert store.positions([FIRST]) == {FIRST: 1}
-    store.commit([move(1, 2)], counted("a"))
+        commit(store, [move(1, 2)], counted("a"))
+    assert store.positions([FIRST]) == {FIRST: Place(1)}
+    commit(store, [move(1, 2)], counted("a"))
     assert build.rows() == {("a",): {"name": "x", "total": 2}}
 
 
 def test_a_lock_that_others_hold_is_an_outage(build: PostgresBuild) -> None:
     store = build.open()
-    store.commit([move(0, 1)], counted("a"))
+    commit(store, [move(0, 1)], counted("a"))
     with psycopg.connect(build.database.uri()) as holder:
         holder.execute("SELECT FROM orders__b1 FOR UPDATE")
         with pytest.raises(StoreUnavailable, match="canceling statement due to lock timeout"):
-            store.commit([move(1, 2)], {("a",): Delta(None, None)})
-    store.commit([move(1, 2)], counted("a"))
+            commit(store, [move(1, 2)], {("a",): Delta(None, None)})
+    commit(store, [move(1, 2)], counted("a"))
     assert build.rows() == {("a",): {"name": "x", "total": 2}}

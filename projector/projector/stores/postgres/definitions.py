@@ -1,5 +1,6 @@
 """Definitions as rows of the registry, and columns as DDL."""
 
+from enum import StrEnum
 from typing import LiteralString
 
 from psycopg import sql
@@ -25,6 +26,23 @@ SQL_TYPES: dict[ColumnType, LiteralString] = {
 """Type names as SQL; a definition's own text never becomes a part of a statement."""
 
 
+GUARD, DELETED = "projection_guard", "projection_deleted"
+"""Columns that a table with `ordering: Guarded` has besides; the view does not show them."""
+
+
+class Ordering(StrEnum):
+    """What makes the order of a key's events not matter, or who orders them."""
+
+    PER_KEY = "PerKey"
+    COMMUTATIVE = "Commutative"
+    GUARDED = "Guarded"
+
+
+def ordering(definition: Definition) -> Ordering:
+    """The definition's ordering."""
+    return Ordering(definition.ordering.mode)
+
+
 def default_literal(column: Column) -> sql.Composed:
     """The column's default as a typed constant, the same value that the fold computes with."""
     value = default_value(column)
@@ -46,15 +64,20 @@ def column_ddl(column: Column, key: tuple[str, ...]) -> sql.Composed:
 def create_table(schema: str, table: str, definition: Definition) -> sql.Composed:
     """CREATE TABLE for the rows of a build."""
     columns = [column_ddl(column, definition.key) for column in definition.columns]
+    if ordering(definition) is Ordering.GUARDED:
+        columns.append(sql.SQL("{} bigint NOT NULL").format(sql.Identifier(GUARD)))
+        columns.append(sql.SQL("{} boolean NOT NULL DEFAULT false").format(sql.Identifier(DELETED)))
     key = sql.SQL("PRIMARY KEY ({})").format(sql.SQL(", ").join(map(sql.Identifier, definition.key)))
     return sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(schema, table), sql.SQL(", ").join([*columns, key]))
 
 
 def create_view(schema: str, name: str, table_schema: str, table: str, definition: Definition) -> sql.Composed:
-    """CREATE VIEW for the public name; columns by name, so that a later column of the table does not show by itself."""
+    """CREATE VIEW for the public name: the declared columns of the rows that are not deleted."""
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in definition.columns)
-    return sql.SQL("CREATE VIEW {} AS SELECT {} FROM {}").format(
-        sql.Identifier(schema, name), columns, sql.Identifier(table_schema, table)
+    guarded = ordering(definition) is Ordering.GUARDED
+    there = sql.SQL(" WHERE NOT {}").format(sql.Identifier(DELETED)) if guarded else sql.SQL("")
+    return sql.SQL("CREATE VIEW {} AS SELECT {} FROM {}{}").format(
+        sql.Identifier(schema, name), columns, sql.Identifier(table_schema, table), there
     )
 
 

@@ -51,6 +51,7 @@ _RIGHTS = (
         "GRANT SELECT, UPDATE (next_offset, event_time, moved_at, stuck_offset, stuck_message) "
         "ON projections.checkpoint TO {worker}"
     ),
+    sql.SQL("GRANT SELECT, INSERT ON projections.parked_key, projections.parked_event TO {worker}"),
     sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {worker}"),
 )
 

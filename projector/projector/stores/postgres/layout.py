@@ -1,19 +1,18 @@
-"""How deltas travel to PostgreSQL: the columns of the MERGE's source, and the MERGE itself.
+"""How deltas travel to PostgreSQL: the columns of a source row.
 
-A source row holds the key, `f` (a bit for each state of the row that it applies to, and one for delete), `m…` (which
-value columns it touches), `a…` (which of the touched columns it adds up instead of setting) and a value for each
-column. The text depends on the definition alone, never on the batch, so the server plans it once.
+A source row holds `f` (a bit for each state of the row that it applies to, and one for delete), `m…` (which value
+columns it touches), `s…` (which of those it sets although they accumulate), the key, a value for each other column, and
+with `ordering: Guarded` the guard and whether the row is deleted. The columns depend on the definition alone.
 """
 
 from dataclasses import dataclass
 from typing import LiteralString
 
-from psycopg import sql
-
+from projector.fold.columns import Columns
 from projector.fold.delta import Kind
 from projector.spec.definition import Definition
 from projector.spec.models import Column, ColumnType
-from projector.stores.postgres.definitions import SQL_TYPES, default_literal
+from projector.stores.postgres.definitions import SQL_TYPES, Ordering, ordering
 
 ABSENT, PRESENT, DELETE = 1, 2, 4
 """Bits of `f`: applies where the row is absent; where there is one; and then deletes it."""
@@ -21,21 +20,24 @@ ABSENT, PRESENT, DELETE = 1, 2, 4
 WORD = 62
 """Columns per mask; a mask is a bigint and stays positive."""
 
-STAGE = "projector_stage"
-
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A value column: its place in a source row, its bit, and how it adds up if it does.
+    """A value column: its name in a source row, its bit in the masks, and how it accumulates if it does.
 
-    Bits count over all words of a mask, the first word lowest.
+    Bits count over all words of a mask, the first word lowest. An `instant` travels in milliseconds since the epoch.
     """
 
     column: Column
-    index: int
+    name: str
     bit: int
     accumulates: Kind | None
-    accumulated_bit: int
+    instant: bool
+
+    @property
+    def travels_as(self) -> ColumnType:
+        """Type of its texts."""
+        return "bigint" if self.instant else self.column.type
 
 
 def wire_type(kind: ColumnType) -> LiteralString:
@@ -43,140 +45,57 @@ def wire_type(kind: ColumnType) -> LiteralString:
     return "bigint" if kind in {"smallint", "integer"} else SQL_TYPES[kind]
 
 
-def accumulations(definition: Definition) -> dict[str, Kind]:
-    """Columns that some rule increments or takes the minimum or maximum of."""
-    found: dict[str, Kind] = {}
-    for rule in definition.rules:
-        for kind, assignments in ((Kind.ADD, rule.increment), (Kind.MIN, rule.min), (Kind.MAX, rule.max)):
-            found.update(dict.fromkeys(assignments or {}, kind))
-    return found
-
-
 class Layout:
     """Places of a definition's columns in a source row."""
 
     def __init__(self, definition: Definition) -> None:
         by_name = {column.name: column for column in definition.columns}
+        values = Columns.of(definition)
+        self.ordering = ordering(definition)
         self.key = tuple(by_name[name] for name in definition.key)
-        values = [column for column in definition.columns if column.name not in definition.key]
-        kinds = accumulations(definition)
-        order = [column.name for column in values if column.name in kinds]
-        self.flags = len(self.key)
-        self.words = -(-len(values) // WORD)
-        self.accumulated_words = -(-len(order) // WORD)
-        self.first_value = self.flags + 1 + self.words + self.accumulated_words
-        self.width = self.first_value + len(values)
-        self.slots = {column.name: self._slot(column, position, kinds, order) for position, column in enumerate(values)}
-
-    def _slot(self, column: Column, position: int, kinds: dict[str, Kind], order: list[str]) -> Slot:
-        place = order.index(column.name) if column.name in kinds else 0
-        return Slot(
-            column=column,
-            index=self.first_value + position,
-            bit=1 << position,
-            accumulates=kinds.get(column.name),
-            accumulated_bit=1 << place,
-        )
+        self.words = -(-len(values.names) // WORD)
+        self.slots = {
+            name: Slot(by_name[name], f"v{position}", 1 << position, kind, instant)
+            for position, (name, kind, instant) in enumerate(
+                zip(values.names, values.kinds, values.instants, strict=True)
+            )
+        }
 
     @property
-    def types(self) -> list[ColumnType]:
-        """Types of the source columns in their order."""
-        masks: list[ColumnType] = ["bigint"] * (1 + self.words + self.accumulated_words)
-        return [c.type for c in self.key] + masks + [slot.column.type for slot in self.slots.values()]
+    def masks(self) -> list[str]:
+        """Names of the source columns that say what the values mean."""
+        return ["f", *(f"m{i}" for i in range(self.words)), *(f"s{i}" for i in range(self.words))]
+
+    @property
+    def key_names(self) -> list[str]:
+        """Names of the source columns that hold the key."""
+        return [f"k{i}" for i in range(len(self.key))]
 
     @property
     def names(self) -> list[str]:
         """Names of the source columns in their order; none comes from the definition."""
-        return [
-            *(f"k{i}" for i in range(len(self.key))),
-            "f",
-            *(f"m{i}" for i in range(self.words)),
-            *(f"a{i}" for i in range(self.accumulated_words)),
-            *(f"v{i}" for i in range(len(self.slots))),
-        ]
+        values = [slot.name for slot in self.slots.values()]
+        return [*self.masks, *self.key_names, *values, *(["g", "d"] if self.is_guarded else [])]
 
+    @property
+    def value_types(self) -> list[ColumnType]:
+        """Types of the places of an Upsert behind its first."""
+        guard: list[ColumnType] = ["bigint", "boolean"] if self.is_guarded else []
+        return [slot.travels_as for slot in self.slots.values()] + guard
 
-def stage_table(layout: Layout) -> sql.Composed:
-    """CREATE for the session's own table that large batches are copied into."""
-    columns = [
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(wire_type(kind)))
-        for name, kind in zip(layout.names, layout.types, strict=True)
-    ]
-    name = sql.Identifier("pg_temp", STAGE)
-    return sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} ({})").format(name, sql.SQL(", ").join(columns))
+    @property
+    def types(self) -> list[ColumnType]:
+        """Types of the source columns in their order."""
+        masks: list[ColumnType] = ["bigint"] * (1 + 2 * self.words)
+        return masks + [column.type for column in self.key] + self.value_types
 
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a guard in the row decides which change counts."""
+        return self.ordering is Ordering.GUARDED
 
-def merge_from_stage(schema: str, table: str, layout: Layout) -> sql.Composed:
-    """MERGE of what was copied."""
-    return _merge(schema, table, layout, sql.Identifier("pg_temp", STAGE) + sql.SQL(" AS s"))
-
-
-def prepare_merge(statement: str, schema: str, table: str, layout: Layout) -> sql.Composed:
-    """PREPARE of the MERGE that takes one array per source column."""
-    types = sql.SQL(", ").join(sql.SQL(wire_type(kind) + "[]") for kind in layout.types)
-    arrays = sql.SQL(", ").join(sql.SQL(f"${number}") for number in range(1, layout.width + 1))
-    names = sql.SQL(", ").join(map(sql.Identifier, layout.names))
-    source = sql.SQL("unnest({}) AS s ({})").format(arrays, names)
-    return sql.SQL("PREPARE {} ({}) AS {}").format(
-        sql.Identifier(statement), types, _merge(schema, table, layout, source)
-    )
-
-
-def _merge(schema: str, table: str, layout: Layout, source: sql.Composable) -> sql.Composed:
-    match = sql.SQL(" AND ").join(
-        sql.SQL("t.{} = s.{}").format(sql.Identifier(column.name), sql.Identifier(f"k{i}"))
-        for i, column in enumerate(layout.key)
-    )
-    target = sql.Identifier(schema, table)
-    clauses: list[sql.Composable] = [
-        sql.SQL("MERGE INTO {} AS t USING {} ON ({})").format(target, source, match),
-        sql.SQL("WHEN MATCHED AND s.f & {} = {} THEN DELETE").format(
-            sql.Literal(PRESENT | DELETE), sql.Literal(PRESENT | DELETE)
-        ),
-    ]
-    if layout.slots:
-        clauses.append(_update(layout))
-    return sql.SQL("\n").join([*clauses, _insert(layout)])
-
-
-def _update(layout: Layout) -> sql.Composed:
-    sets = [
-        sql.SQL("{} = {}").format(sql.Identifier(name), _value(slot, sql.SQL("t.") + sql.Identifier(name), i))
-        for i, (name, slot) in enumerate(layout.slots.items())
-    ]
-    return sql.SQL("WHEN MATCHED AND s.f & {} <> 0 THEN UPDATE SET {}").format(
-        sql.Literal(PRESENT), sql.SQL(",\n    ").join(sets)
-    )
-
-
-def _insert(layout: Layout) -> sql.Composed:
-    names = [*(column.name for column in layout.key), *layout.slots]
-    values = [
-        *(sql.SQL("s.{}").format(sql.Identifier(f"k{i}")) for i in range(len(layout.key))),
-        *(_value(slot, default_literal(slot.column), i) for i, slot in enumerate(layout.slots.values())),
-    ]
-    return sql.SQL("WHEN NOT MATCHED AND s.f & {} <> 0 THEN INSERT ({}) VALUES ({})").format(
-        sql.Literal(ABSENT), sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(",\n    ").join(values)
-    )
-
-
-def _value(slot: Slot, before: sql.Composable, position: int) -> sql.Composed:
-    """The column's new value over `before`: the one it has, or its default in a new row."""
-    given = sql.SQL("s.{}").format(sql.Identifier(f"v{position}"))
-    untouched = sql.SQL("WHEN {} = 0 THEN {}").format(_tested("m", slot.bit), before)
-    if slot.accumulates is None:
-        return sql.SQL("CASE {} ELSE {} END").format(untouched, given)
-    adds = sql.SQL("WHEN {} <> 0 THEN {}").format(_tested("a", slot.accumulated_bit), _accumulated(slot, before, given))
-    return sql.SQL("CASE {} {} ELSE {} END").format(untouched, adds, given)
-
-
-def _tested(mask: str, bit: int) -> sql.Composed:
-    word, place = divmod(bit.bit_length() - 1, WORD)
-    return sql.SQL("s.{} & {}").format(sql.Identifier(f"{mask}{word}"), sql.Literal(1 << place))
-
-
-def _accumulated(slot: Slot, before: sql.Composable, given: sql.Composable) -> sql.Composed:
-    if slot.accumulates is Kind.ADD:
-        return sql.SQL("coalesce({}, 0) + {}").format(before, given)
-    function = sql.SQL("least" if slot.accumulates is Kind.MIN else "greatest")
-    return sql.SQL("{}({}, {})").format(function, before, given)
+    def described(self, source_name: str) -> str:
+        """Name in the definition of a source column (`v3`, `k0`), for messages."""
+        names = dict(zip(self.key_names, (column.name for column in self.key), strict=True))
+        names |= {slot.name: name for name, slot in self.slots.items()}
+        return names.get(source_name, source_name)

@@ -1,39 +1,45 @@
 """Rows and checkpoints of one build in PostgreSQL.
 
-A commit is one transaction in one message: the compare-and-set of the checkpoints and the MERGE of the rows. The server
-has all of it before it begins, so a worker may be stopped at any moment and holds no lock; it stops at the
+A commit is one transaction in one message: the compare-and-set of the checkpoints, the events to park and the rows. The
+server has all of it before it begins, so a worker may be stopped at any moment and holds no lock; it stops at the
 compare-and-set where that fails, so no round trip is spent on looking. Rows of a large batch are copied into the
-session's own table before, in a transaction of its own that locks nothing others need.
+session's own table before, in a transaction of its own that locks nothing others need. While the server works on the
+message the worker folds on: only `settle` waits.
 
 The caller's one thread owns the store. A crash before COMMIT leaves the database as it was; where the answer to COMMIT
-is lost, `commit` raises StoreUnavailable and `positions` tells what happened.
+is lost, `settle` raises StoreUnavailable and `positions` tells what happened.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 import psycopg
-import structlog
-from psycopg import Connection, errors, sql
+from psycopg import Connection, pq, sql
 
-from projector.fold.delta import Deltas
-from projector.ports import Fenced, Move, Partition, StoreUnavailable, Stuck
-from projector.stores.postgres import faults
+from projector.fold.delta import Key, Writes
+from projector.ports import Batch, Fenced, Partition, Place, StoreUnavailable, Stuck
+from projector.stores.postgres import faults, messages, statements
 from projector.stores.postgres.builds import BuildSpec
 from projector.stores.postgres.connection import address, connect, require_version
-from projector.stores.postgres.encode import Encoder, SourceRow
-from projector.stores.postgres.layout import STAGE, Layout, merge_from_stage, prepare_merge, stage_table
+from projector.stores.postgres.definitions import Ordering
+from projector.stores.postgres.encode import Encoder
+from projector.stores.postgres.flight import Flight
+from projector.stores.postgres.keys import key_of
+from projector.stores.postgres.layout import Layout
+from projector.stores.postgres.rows import Way, Writer
+from projector.stores.postgres.wire import Wire
 
 COPY_FROM_ROWS = 1_000
 """Rows from which copying is faster than sending arrays, measured in docs/adr/0003-write-path.md."""
 
-_ARRAY_ROWS = 10_000
-"""Rows of one statement where large batches cannot be copied; bounds the server's memory."""
-_BLOCK_ROWS = 5_000
-"""Rows per write of a COPY; bounds ours."""
+MAX_PARKED_KEYS = 100
+"""Parked keys that a build may have, where the spec does not say."""
 
 _SETTINGS = {
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
     "statement_timeout": "10s",
     "lock_timeout": "5s",
     # One plan for ever, made when the table may be empty: it must be the one by the key's index.
@@ -44,12 +50,12 @@ _SETTINGS = {
     "jit": "off",
 }
 
-_MOVE = sql.SQL(
-    "SELECT projections.move({build}, {epoch}, {topic_ids}::text[], {partitions}::integer[], {previous}::bigint[], "
-    "{following}::bigint[], {event_times}::timestamptz[])"
-)
 _POSITIONS = """
-SELECT topic_id, partition, next_offset FROM projections.checkpoint WHERE build = %s AND epoch = %s
+SELECT c.topic_id, c.partition, c.next_offset, c.parked_generation, c.ctid::text, ARRAY(
+    SELECT k.key FROM projections.parked_key k
+    WHERE k.build = c.build AND k.topic_id = c.topic_id AND k.partition = c.partition
+)
+FROM projections.checkpoint c WHERE c.build = %s AND c.epoch = %s
 """
 # A worker that was stopped in the middle of a COPY is in no timeout of the server's, for its session is neither idle
 # nor at work. It locks nothing, but what it might see can not be vacuumed; whoever takes over the build ends it.
@@ -68,71 +74,109 @@ _STUCK = """
 UPDATE projections.checkpoint SET stuck_offset = %s, stuck_message = %s
 WHERE build = %s AND epoch = %s AND topic_id = %s AND partition = %s
 """
-_TRUNCATE = sql.SQL("TRUNCATE {}").format(sql.Identifier("pg_temp", STAGE))
-_COPY = sql.SQL("COPY {} FROM STDIN").format(sql.Identifier("pg_temp", STAGE))
+_TID = re.compile(rb"\(\d+,\d+\)")
 
-_log = structlog.get_logger()
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    """What is on its way: `lanes` in the order of the message."""
+
+    flight: Flight
+    lanes: list[Partition]
+    deltas: Writes
 
 
 class PostgresStore:
     """`projector.ports.Store` for the workers of one build under one epoch.
 
     `uri` is asked at each connect, since a Secret may change; where it cannot tell it raises StoreUnavailable.
-    `copy_from` is the number of source rows from which a batch is copied instead of sent as arrays.
+    `copy_from` is the number of keys from which a batch is copied instead of sent as arrays. `max_parked_keys` is the
+    number of parked keys that the build may have.
     """
 
     def __init__(
-        self, uri: Callable[[], str], build: BuildSpec, epoch: int, *, copy_from: int = COPY_FROM_ROWS
+        self,
+        uri: Callable[[], str],
+        build: BuildSpec,
+        epoch: int,
+        *,
+        copy_from: int = COPY_FROM_ROWS,
+        max_parked_keys: int = MAX_PARKED_KEYS,
     ) -> None:
         self._uri = uri
         self._build = build.build
         self._epoch = epoch
-        self._copy_from = copy_from
-        layout = Layout(build.definition)
-        self._encoder = Encoder(layout)
-        self._stage = stage_table(layout)
-        self._merge_stage = merge_from_stage(build.schema, build.table, layout)
-        self._prepare = prepare_merge("projector_merge", build.schema, build.table, layout)
+        self._max_parked = max_parked_keys
+        self._layout = Layout(build.definition)
+        self._encoder = Encoder(self._layout)
+        table = statements.Table(build.schema, build.table, self._layout)
+        self._existing = statements.existing(table)
+        self._writer = Writer(table, self._encoder, copy_from)
         self._target = ""
         self._connection: Connection | None = None
-        self._staged = False
-        self._may_stage = True
+        self._wire: Wire | None = None
+        self._submitted: _Submitted | None = None
+        self._outcome: Exception | None = None
+        self._places: dict[Partition, str] = {}
 
-    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, Place]:
         """Checkpoints of the partitions; raises Fenced where the build was given up or a row is missing."""
         with self._translated():
-            connection = self._open()
+            connection, _ = self._idle()
             connection.execute(_END_STOPPED)
             rows = connection.execute(_POSITIONS, (self._build, self._epoch)).fetchall()
-        found = {(topic_id, number): offset for topic_id, number, offset in rows}
+        found = {(topic_id, number): values for topic_id, number, *values in rows}
         if not found:
             raise Fenced(f"build {self._build} was given up: it has no checkpoints of epoch {self._epoch}")
         missing = [f"{p.topic}-{p.number}" for p in partitions if (p.topic_id, p.number) not in found]
         if missing:
             raise Fenced(f"build {self._build} has no checkpoint for {', '.join(missing)}")
-        return {p: found[p.topic_id, p.number] for p in partitions}
+        return {p: self._place(p, *found[p.topic_id, p.number]) for p in partitions}
 
-    def commit(self, moves: Sequence[Move], deltas: Deltas) -> None:
-        """Move checkpoints and apply deltas in one transaction whose first statement is the compare-and-set.
+    def existing(self, keys: Collection[Key]) -> frozenset[Key]:
+        """Those of the keys that have a row."""
+        asked = list(keys)
+        if not asked:
+            return frozenset()
+        with self._translated():
+            columns = [list(column) for column in zip(*asked, strict=True)]
+            rows = self._idle()[0].execute(self._existing, columns).fetchall()
+        return frozenset(asked[number - 1] for (number,) in rows)
 
-        Raises Fenced, StoreUnavailable (the outcome is unknown where the connection broke), BadRow.
+    def submit(self, batch: Batch) -> None:
+        """Send a transaction whose first statement is the compare-and-set; returns when the server has all of it.
+
+        Raises StoreUnavailable, and BadRow for values that have no text form.
         """
-        if not moves:
+        if not batch.moves:
             raise ValueError("a commit without a move has nothing to be fenced by")
-        rows = self._encoder.rows(deltas)
-        with self._translated(deltas):
-            connection = self._open()
-            if len(rows) >= self._copy_from and self._copied(connection, rows):
-                self._transaction(connection, moves, [self._merge_stage, _TRUNCATE])
-                self._staged = False
-            else:
-                self._transaction(connection, moves, list(self._array_statements(rows)))
+        if self._submitted is not None or self._outcome is not None:
+            raise RuntimeError("nobody asked yet what became of the batch before")
+        with self._translated(batch.deltas):
+            self._send(batch)
+
+    def ready(self) -> bool:
+        """Whether `settle` would not wait."""
+        if self._submitted is None:
+            return True
+        try:
+            return self._submitted.flight.ready()
+        except (psycopg.Error, StoreUnavailable) as error:
+            self._landed(error)
+            return True
+
+    def settle(self) -> None:
+        """Wait for the outcome; raises Fenced, StoreUnavailable, BadRow, TooManyParked."""
+        self._land()
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None:
+            raise outcome
 
     def discarded(self, partition: Partition, offset: int) -> bool:
         """Whether someone decided that this event is to be passed over."""
         with self._translated():
             values = (self._build, partition.topic_id, partition.number, offset)
-            row = self._open().execute(_DISCARDED, values).fetchone()
+            row = self._idle()[0].execute(_DISCARDED, values).fetchone()
         return bool(row and row[0])
 
     def report_stuck(self, stuck: Stuck) -> None:
@@ -144,91 +188,89 @@ class PostgresStore:
         self._set_stuck(partition, None, None)
 
     def close(self) -> None:
-        """Release the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Release the connection. What is on its way happens or not."""
+        self._submitted = self._outcome = None
+        self._leave()
 
-    def _open(self) -> Connection:
-        if self._connection is None:
+    def _leave(self) -> None:
+        connection, self._connection, self._wire = self._connection, None, None
+        self._places.clear()
+        if connection is not None:
+            connection.close()
+
+    def _place(self, partition: Partition, offset: int, generation: int, place: str, parked: list[str]) -> Place:
+        self._places[partition] = place
+        types = [column.type for column in self._layout.key]
+        return Place(offset, generation, frozenset(key_of(text, types) for text in parked))
+
+    def _idle(self) -> tuple[Connection, Wire]:
+        """The connection with nothing on its way: whoever needs it waits for the outcome, which is kept."""
+        self._land()
+        if self._connection is None or self._wire is None:
             uri = self._uri()
             self._target = str(address(uri))
-            connection = connect(uri, application=f"projector b{self._build}", settings=_SETTINGS)
-            self._connection = connection
-            self._staged = False
-            require_version(connection)
-            connection.execute(self._prepare)
-        return self._connection
+            self._connection = connect(uri, application=f"projector b{self._build}", settings=_SETTINGS)
+            self._wire = Wire(self._connection)
+            require_version(self._connection)
+            self._writer.begin(self._connection)
+        return self._connection, self._wire
 
-    def _transaction(self, connection: Connection, moves: Sequence[Move], statements: Sequence[sql.Composable]) -> None:
-        # One message of the simple protocol is one transaction; an error in it leaves nothing behind.
-        connection.execute(sql.SQL("; ").join([self._move(moves), *statements]))
-
-    def _move(self, moves: Sequence[Move]) -> sql.Composed:
+    def _send(self, batch: Batch) -> None:
+        connection, wire = self._idle()
         # In one order for all workers, so that two which meet do not deadlock.
-        ordered = sorted(moves, key=lambda move: move.partition)
-        return _MOVE.format(
-            build=self._build,
-            epoch=self._epoch,
-            topic_ids=[m.partition.topic_id for m in ordered],
-            partitions=[m.partition.number for m in ordered],
-            previous=[m.previous for m in ordered],
-            following=[m.next for m in ordered],
-            event_times=[_moment(m.event_time_ms) for m in ordered],
-        )
+        moves = sorted(batch.moves, key=lambda move: move.partition)
+        lanes = [move.partition for move in moves]
+        places = [self._places.get(lane) for lane in lanes]
+        first: list[sql.Composable] = [messages.move(self._build, self._epoch, moves, places)]
+        if batch.parked:
+            first.append(messages.park(self._build, self._max_parked, batch.parked))
+        head = sql.SQL("; ").join(first).as_bytes(connection)
+        rows = self._writer.bring(connection, wire, batch.deltas) if batch.deltas else None
 
-    def _array_statements(self, rows: list[SourceRow]) -> Iterator[sql.Composable]:
-        for first in range(0, len(rows), _ARRAY_ROWS):
-            arrays = self._encoder.arrays(rows[first : first + _ARRAY_ROWS])
-            yield sql.SQL("EXECUTE projector_merge ({})").format(sql.SQL(", ").join(map(sql.Literal, arrays)))
+        def message(way: Way) -> bytes:
+            return head if rows is None else head + b"; " + rows(way)
 
-    def _copied(self, connection: Connection, rows: list[SourceRow]) -> bool:
-        """Bring the rows into the session's own table; False where the role may not have one."""
-        if not self._may_stage:
-            return False
+        spare = (lambda: message(Way.MERGE)) if self._layout.ordering is Ordering.COMMUTATIVE else None
+        self._submitted = _Submitted(Flight(wire, message(Way.WRITE), spare), lanes, batch.deltas)
+
+    def _land(self) -> None:
+        """Wait for the outcome of what is on its way, and keep it for `settle`."""
+        if self._submitted is None:
+            return
         try:
-            connection.execute(self._stage)
-        except errors.InsufficientPrivilege:
-            self._may_stage = False
-            _log.warning("large batches are written slower: the role may not create temporary tables in the database")
-            return False
-        if self._staged:
-            connection.execute(_TRUNCATE)
-        self._staged = True
-        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for first in range(0, len(rows), _BLOCK_ROWS):
-                copy.write(self._encoder.lines(rows[first : first + _BLOCK_ROWS]))
-        return True
+            results = self._submitted.flight.results()
+        except (psycopg.Error, StoreUnavailable) as error:
+            self._landed(error)
+            return
+        places = _TID.findall(results[0].get_value(0, 0) or b"")
+        self._places.update(zip(self._submitted.lanes, (place.decode() for place in places), strict=True))
+        self._writer.written()
+        self._submitted = None
+
+    def _landed(self, error: Exception) -> None:
+        deltas = self._submitted.deltas if self._submitted is not None else {}
+        self._submitted = None
+        self._outcome = self._port_error(error, deltas)
 
     def _set_stuck(self, partition: Partition, offset: int | None, message: str | None) -> None:
         with self._translated():
             values = (offset, message, self._build, self._epoch, partition.topic_id, partition.number)
-            if self._open().execute(_STUCK, values).rowcount == 0:
+            if self._idle()[0].execute(_STUCK, values).rowcount == 0:
                 raise Fenced(f"build {self._build} has no checkpoint for {partition.topic}-{partition.number}")
 
     @contextmanager
-    def _translated(self, deltas: Deltas | None = None) -> Iterator[None]:
+    def _translated(self, deltas: Writes | None = None) -> Iterator[None]:
         try:
             yield
-        except psycopg.Error as error:
-            self._recover()
-            raise faults.translated(error, self._target, self._encoder, deltas or {}) from None
-        except StoreUnavailable:
-            self.close()
-            raise
+        except (psycopg.Error, StoreUnavailable) as error:
+            raise self._port_error(error, deltas or {}) from None
 
-    def _recover(self) -> None:
-        """Leave the failed transaction, or the connection where that does not work."""
-        connection = self._connection
-        if connection is None:
-            return
-        try:
-            connection.rollback()
-        except psycopg.Error:
-            self.close()
-        if connection.closed:
-            self._connection = None
-
-
-def _moment(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+    def _port_error(self, error: Exception, deltas: Writes) -> Exception:
+        """What the port says of an error; a connection of which nobody knows where it stands is left."""
+        self._places.clear()
+        if not isinstance(error, psycopg.Error):
+            self._leave()
+            return error
+        if self._connection is not None and self._connection.info.transaction_status != pq.TransactionStatus.IDLE:
+            self._leave()
+        return faults.translated(error, self._target, self._encoder, deltas, self._max_parked)
