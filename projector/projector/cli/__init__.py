@@ -2,7 +2,7 @@
 
 import click
 
-from projector.cli.checking import lint, test
+from projector.cli.checking import explain, lint, test
 from projector.cli.discarding import discard
 from projector.cli.running import run, work
 from projector.version import VERSION
@@ -14,5 +14,5 @@ def main() -> None:
     """Fold a Kafka log into PostgreSQL read models, exactly once."""
 
 
-for command in (run, work, lint, test, discard):
+for command in (run, work, lint, test, explain, discard):
     main.add_command(command)

@@ -9,9 +9,12 @@ import click
 
 from projector.advice import warnings
 from projector.cli import files
-from projector.cli.endings import BAD_USAGE, FAILED
+from projector.cli.codes import BAD_USAGE, FAILED
 from projector.cli.files import Loaded, loaded
+from projector.explain import words
+from projector.explain.code import python_of, statements_of
 from projector.fold.validate import validate
+from projector.spec.definition import Definition
 from projector.spec.problems import InvalidSpec
 from projector.testkit import junit
 from projector.testkit.run import Runner, Verdict, name_of
@@ -43,6 +46,24 @@ def _linted(one: Loaded) -> Iterator[str]:
         yield f"{one.name}: warning: {warning}"
     folds = f"{spec.handler} folds it" if spec.handler else f"it folds {', '.join(sorted(program.event_types))}"
     yield f"{one.name}: version {spec.version} is fine; {folds}"
+
+
+@click.command()
+@files.option
+@click.option("--code", is_flag=True, help="Show the generated Python too.")
+def explain(paths: tuple[Path, ...], code: bool) -> None:
+    """Say what each event type does, and show the SQL that will run."""
+    for one in loaded(paths):
+        try:
+            spec = one.valid()
+            program = validate(spec)
+        except InvalidSpec as error:
+            _refuse(f"{one.path}: {one.name}: {problem}" for problem in error.problems)
+        parts = [words.overview(one.name, spec), words.events(spec), words.columns(spec)]
+        parts.append(statements_of(Definition.of(spec), spec.target.postgresql))
+        if code:
+            parts.append(python_of(program))
+        click.echo("\n".join(line for part in parts for line in part))
 
 
 @click.command()

@@ -10,13 +10,13 @@ import click
 import structlog
 
 from projector import pod
+from projector.cli.codes import BAD_USAGE, FAILED, FENCED
 from projector.ports import StoreUnavailable
 from projector.registry import RegistryError
 from projector.spec.problems import InvalidSpec
 from projector.stores.postgres import NoSuchBuild
 from projector.worker.loop import GivenUp
 
-FAILED, BAD_USAGE, FENCED = 1, 2, 3
 TERMINATION_LOG = Path("/dev/termination-log")
 """Kubernetes shows what stands there as the reason of a container's end."""
 

@@ -14,7 +14,7 @@ from projector.spec.problems import near
 from projector.spec.values import given_value
 from projector.testkit.given import GivenRecord, decode, records
 from projector.testkit.show import cells, difference, named, same
-from projector.testkit.table import Table
+from projector.testkit.table import ReadModel
 
 Split = tuple[str, list[list[GivenRecord]]]
 """In words, and the batches."""
@@ -66,13 +66,13 @@ class Runner:
             lines += self._hints(first)
         return Verdict(name, len(case.given), 1 + len(others), perf_counter() - start, tuple(lines))
 
-    def _table(self, batches: Sequence[Sequence[GivenRecord]]) -> Table:
-        table = Table(self._program, park=self._spec.errors.bad_data == "ParkKey")
+    def _table(self, batches: Sequence[Sequence[GivenRecord]]) -> ReadModel:
+        table = ReadModel(self._program, park=self._spec.errors.bad_data == "ParkKey")
         for batch in batches:
             table.take(batch)
         return table
 
-    def _expected(self, case: Case, table: Table) -> Iterator[str]:
+    def _expected(self, case: Case, table: ReadModel) -> Iterator[str]:
         for (topic, partition), reason in table.stuck.items():
             yield f"{topic}/{partition} stands still at {reason}"
         yield from self._rows_expected(case, table.rows)
@@ -104,7 +104,7 @@ class Runner:
         lines = (line for name in unlike for line in difference(name, first[name], second[name], words))
         return [f"row {named(self._key, key)}", *lines]
 
-    def _alike(self, words: str, whole: Table, table: Table) -> Iterator[str]:
+    def _alike(self, words: str, whole: ReadModel, table: ReadModel) -> Iterator[str]:
         """Lines where another split of the same events gives another table."""
         lines = [line for key in {**whole.rows, **table.rows} for line in self._row_alike(key, whole, table)]
         for key in {**whole.parked, **table.parked}:
@@ -116,7 +116,7 @@ class Runner:
             yield f"{words}, the result is another than in one batch: events of one row in more than one partition?"
             yield from lines
 
-    def _row_alike(self, key: Key, whole: Table, table: Table) -> Iterator[str]:
+    def _row_alike(self, key: Key, whole: ReadModel, table: ReadModel) -> Iterator[str]:
         first, second = whole.rows.get(key), table.rows.get(key)
         if first is not None and second is not None:
             yield from self._row(key, first, second, ("in one batch", "then"))
@@ -124,7 +124,7 @@ class Runner:
             where = "in one batch only" if second is None else "then only"
             yield f"row {named(self._key, key)} is there {where}"
 
-    def _hints(self, table: Table) -> Iterator[str]:
+    def _hints(self, table: ReadModel) -> Iterator[str]:
         for name in sorted(table.ignored):
             yield f"no rule is for {name}{near(name, self._program.event_types)}"
 

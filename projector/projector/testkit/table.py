@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import cast
 
-from projector.fold.algebra import apply, general
-from projector.fold.delta import Delta, Key, ParkedEvent, Row, Upsert, Writes
+from projector.fold.delta import Key, ParkedEvent, Row, Writes
 from projector.fold.folded import BadEvent, Folded
 from projector.fold.outcome import resolve, undecided
 from projector.fold.program import Program
 from projector.fold.record import Record
+from projector.fold.table import Table
 from projector.spec.models import ColumnType
 from projector.spec.values import INT_RANGES
 from projector.testkit.given import GivenRecord
@@ -17,20 +17,22 @@ Lane = tuple[str, int]
 """Topic and partition."""
 
 
-class Table:
+class ReadModel:
     """Rows by key, the first parked event of each key that has one, and the lanes that stand still, with the reason."""
 
     def __init__(self, program: Program, *, park: bool) -> None:
         self._program = program
         self._park = park
-        columns = program.columns
-        self._defaults: Row = dict(zip(columns.names, columns.defaults, strict=True))
         self._types = {column.name: column.type for column in program.definition.columns}
-        self._guards: dict[Key, int] = {}
+        self._table = Table(program.columns)
         self._lanes: dict[Lane, dict[Key, ParkedEvent]] = {}
-        self.rows: dict[Key, Row] = {}
         self.stuck: dict[Lane, str] = {}
         self.ignored: set[str] = set()
+
+    @property
+    def rows(self) -> dict[Key, Row]:
+        """Rows by key."""
+        return self._table.rows
 
     @property
     def parked(self) -> dict[Key, ParkedEvent]:
@@ -69,27 +71,11 @@ class Table:
                 return
 
     def _write(self, lane: Lane, deltas: Writes) -> None:
-        for key, delta in deltas.items():
-            row = self._guarded(key, delta) if self._program.columns.guarded else self._changed(key, delta)
-            for column, value in (row or {}).items():
+        self._table.write(deltas)
+        for row in filter(None, map(self.rows.get, deltas)):
+            for column, value in row.items():
                 if not _fits(self._types[column], value):
                     self.stuck[lane] = f"column {column}: {value} is out of range for {self._types[column]}"
-            if row is None:
-                self.rows.pop(key, None)
-            else:
-                self.rows[key] = row
-
-    def _changed(self, key: Key, delta: Upsert | Delta) -> Row | None:
-        delta = general(self._program.columns, delta) if isinstance(delta, list) else delta
-        return apply(delta, self.rows.get(key), self._defaults)
-
-    def _guarded(self, key: Key, delta: Upsert | Delta) -> Row | None:
-        assert isinstance(delta, list)  # noqa: S101 - Guarded rules make nothing else
-        guard, deleted = delta[-2:]
-        if key in self._guards and guard <= self._guards[key]:
-            return self.rows.get(key)
-        self._guards[key] = guard
-        return None if deleted else apply(general(self._program.columns, delta), None, self._defaults)
 
 
 def _fits(kind: ColumnType, value: object) -> bool:
