@@ -12,7 +12,7 @@ from sandbox import Sandbox
 from tests.bench.data import Data, Orders, expected
 from tests.bench.flow import LIVE
 from tests.bench.hand import Job
-from tests.bench.live import measure
+from tests.bench.live import measure, quantile
 from tests.bench.merge import merge
 from tests.bench.product import Build, Replayed, replay, role_of
 from tests.bench.report import LIMIT, MERGE, OURS, PLAIN, Report
@@ -179,6 +179,7 @@ class Bench:
         median, slow = latency.resolution
         self.report.add(f"reader's turn p50 at {of}", median, "ms")
         self.report.add(f"reader's turn p99 at {of}", slow, "ms")
+        self.report.add(f"producer's delay p99 at {of}", quantile(latency.late, 0.99) * 1000, "ms")
         figures = ", ".join(
             f"{word} {latency.at(share):.1f}" for share, word in ((0.5, "p50"), (0.99, "p99"), (1, "max"))
         )

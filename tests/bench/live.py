@@ -31,10 +31,11 @@ _ROWS = sql.SQL("SELECT order_id, (extract(epoch FROM last_event_at) * 1000)::bi
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from produce to visible, in the order of the events; seconds that the reader's turns took."""
+    """Seconds from produce to visible, in the order of the events; those of the reader's turns; the producer's delay."""
 
     seconds: Sequence[float]
     turns: Sequence[float]
+    late: Sequence[float]
 
     def at(self, share: float, first: float = 0.0) -> float:
         """Milliseconds within which this share of the events was visible; only events from `first` of the flow on."""
@@ -63,10 +64,13 @@ def measure(sandbox: Sandbox, build: Build, rate: int, seconds: float, snapshot:
         with _held(build, snapshot):
             command = [sys.executable, "-m", "tests.bench.flow", servers, build.topic, str(Path(name) / "clock")]
             flow = subprocess.Popen([*command, str(amount), str(rate)])
-            found = _watched(build, clock, amount, seconds, running[0])
+            latencies, turns = _watched(build, clock, amount, running[0])
             if flow.wait(60):
                 raise Broken(f"the producer ended with code {flow.returncode}")
-        return found, _rows(clock, amount)
+        warm = int(rate * WARM_S)
+        seen = [latency for latency in latencies[warm:] if latency]
+        late = [clock.sent[number] - clock.sent[0] - number / rate for number in range(warm, amount)]
+        return Latency(seen, turns, late), _rows(clock, amount)
 
 
 def _until_assigned(worker: Worker) -> None:
@@ -90,8 +94,8 @@ def _held(build: Build, snapshot: bool) -> Iterator[None]:
         yield
 
 
-def _watched(build: Build, clock: Clock, amount: int, seconds: float, worker: Worker) -> Latency:
-    """Ask until all events were seen; those of the first seconds do not count."""
+def _watched(build: Build, clock: Clock, amount: int, worker: Worker) -> tuple[list[float], list[float]]:
+    """Ask until all events were seen: seconds of each (0 where it leaves no trace), and of the reader's turns."""
     waiting: dict[str, deque[int]] = defaultdict(deque)
     # An item that nobody wanted leaves no trace.
     keys = ["" if act.kind == ADDED and act.qty == 0 else key_text(key) for key, act in LIVE.events(amount)]
@@ -117,8 +121,7 @@ def _watched(build: Build, clock: Clock, amount: int, seconds: float, worker: Wo
             time.sleep(_TURN_S)
             if rows:
                 turns.append(time.monotonic() - began)
-    warm = int(amount * WARM_S / (WARM_S + seconds))
-    return Latency([latency for latency in latencies[warm:] if latency], turns)
+    return latencies, turns
 
 
 def _note(

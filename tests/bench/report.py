@@ -1,7 +1,7 @@
 """What was measured, for scripts (build/reports/*.json) and for people (a table)."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ def _figure(entry: Entry) -> Sequence[str]:
     return entry["name"], f"{entry['value']:,.6g}", entry["unit"], bound, holds
 
 
-def _table(head: Sequence[str], rows: Iterator[Sequence[str]] | map[Sequence[str]]) -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     body = list(rows)
     widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
     return "\n".join(
