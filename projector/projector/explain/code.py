@@ -44,7 +44,11 @@ def _shown(statement: sql.Composed, rest: str = "") -> Iterator[str]:
 
 
 def python_of(program: Program) -> Iterator[str]:
-    """The generated functions: `apply` for an event type, `keys` for a rule alone where an event is bad."""
+    """The function of each event type that serves its usual events; others are for those that are odd or bad."""
+    seen: set[str] = set()
     for filename, source in program.sources.items():
-        yield from heading("Python: " + _NUMBER.sub("", filename.removeprefix("<")))
-        yield from ("  " + line for line in source.splitlines())
+        label = _NUMBER.sub("", filename.removeprefix("<"))
+        if label.startswith("apply") and label not in seen:
+            seen.add(label)
+            yield from heading(f"Python: {label}")
+            yield from ("  " + line for line in source.splitlines())
