@@ -31,7 +31,7 @@ _ROWS = sql.SQL("SELECT order_id, (extract(epoch FROM last_event_at) * 1000)::bi
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from produce to visible, in the order of the events; those of the reader's turns; the producer's delay."""
+    """Seconds from produce to visible, in the order of the events; of the reader's turns; of the producer's delay."""
 
     seconds: Sequence[float]
     turns: Sequence[float]
