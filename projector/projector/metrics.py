@@ -54,7 +54,7 @@ class Metrics(Collector):
         )
         self._fenced = Counter("projector_fenced", "Commits refused by the fence.", registry=registry)
         Info("projector_build", "The projector's build.", registry=registry).info({"version": version})
-        for result in ("applied", "ignored", "discarded"):
+        for result in ("applied", "ignored", "discarded", "parked"):
             self._events.labels(result)
         registry.register(self)
         self.events = 0
@@ -79,6 +79,10 @@ class Metrics(Collector):
     def discarded(self) -> None:
         """An event was passed over by decision."""
         self._events.labels("discarded").inc()
+
+    def parked(self) -> None:
+        """An event that cannot be applied was set aside with its key; it is counted as applied too, for other keys."""
+        self._events.labels("parked").inc()
 
     def rebalanced(self) -> None:
         """Partitions came or went."""

@@ -42,7 +42,7 @@ class Hand:
         self.store = MemoryStore(crew.target, epoch)
         self.health = Health()
         self.metrics = Metrics("test")
-        work = Work(crew.program, crew.partitions)
+        work = Work(crew.program, crew.partitions, crew.parks)
         self.worker = Worker(work, self.source, self.store, self.metrics, self.health, crew.clock, Pace(crew.many))
         self.worker.start()
 
@@ -50,9 +50,9 @@ class Hand:
 class Crew:
     """Workers of one build. `turn` gives one of them a turn and a third of a second."""
 
-    def __init__(self, topic: Topic, workers: int = 1, most: int = 1000, many: int = MANY) -> None:
+    def __init__(self, topic: Topic, workers: int = 1, most: int = 1000, many: int = MANY, parks: bool = False) -> None:
         self.topic = topic
-        self.most, self.many = most, many
+        self.most, self.many, self.parks = most, many, parks
         self.program = compile_definition(ORDERS)
         self.partitions: list[Partition] = topic.all()
         self.target = Target(ORDERS, dict.fromkeys(self.partitions, 0))

@@ -1,25 +1,28 @@
 """A log, a consumer group and a target in memory, with the semantics that the ports promise, and faults on demand."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from projector.fold.algebra import apply
-from projector.fold.delta import Deltas, Key, Row
+from projector.fold.columns import Columns
+from projector.fold.delta import Key, Row
+from projector.fold.table import Table
 from projector.ports import (
     BadRow,
+    Batch,
     Fenced,
     Fetched,
-    Move,
+    Park,
     Partition,
+    Place,
     Record,
     SourceChanged,
     SourceUnavailable,
     StoreUnavailable,
     Stuck,
+    TooManyParked,
     TopicMissing,
 )
 from projector.spec.definition import Definition
-from projector.spec.values import default_value
 from tests.support.records import FakeRecord
 
 
@@ -109,6 +112,7 @@ class MemorySource:
         self._owned: set[Partition] = set()
         self._next: dict[Partition, int] = {}
         self._ended: dict[Partition, int] = {}
+        self._unverified: set[Partition] = set()
         self._told = False
         self.late = 0
         self.unavailable = 0
@@ -140,11 +144,21 @@ class MemorySource:
     def pause(self, partition: Partition) -> None:
         self._next.pop(partition, None)
         self._ended.pop(partition, None)
+        self._unverified.discard(partition)
 
     def resume(self, partition: Partition, offset: int) -> None:
         if partition in self._owned:
+            self.pause(partition)
             self._next[partition] = offset
-            self._ended.pop(partition, None)
+
+    def verify(self) -> None:
+        if self.unavailable > 0:
+            self.unavailable -= 1
+            raise SourceUnavailable("no broker answers")
+        for partition in sorted(self._unverified):
+            if partition != self._group.topic.partition(partition.number):
+                raise SourceChanged("the topic was created again", partition)
+        self._unverified.clear()
 
     def mirror(self, positions: Mapping[Partition, int]) -> None:
         self.mirrored |= positions
@@ -181,8 +195,7 @@ class MemorySource:
             self._revoked(gone)
         for partition in gone:
             self._owned.discard(partition)
-            self._next.pop(partition, None)
-            self._ended.pop(partition, None)
+            self.pause(partition)
 
     def _read(self, most: int) -> Fetched:
         records: dict[Partition, Sequence[Record]] = {}
@@ -192,6 +205,7 @@ class MemorySource:
             most -= len(found)
             if found:
                 records[partition] = found
+                self._unverified.add(partition)
             if end is not None:
                 ends[partition] = end
         size = sum(len(r.value() or b"") + len(r.key() or b"") for found in records.values() for r in found)
@@ -217,67 +231,135 @@ class MemorySource:
 
 @dataclass
 class Target:
-    """Rows and checkpoints of one build, as they survive all crashes. `refuses` says whether a row does not fit."""
+    """Rows and checkpoints of one build, as they survive all crashes. `refuses` says whether a row does not fit.
+
+    `pending` is a transaction that the server has and did not get to yet; its worker may be dead.
+    """
 
     definition: Definition
     checkpoints: dict[Partition, int]
     epoch: int = 1
-    rows: dict[Key, Row] = field(default_factory=dict)
+    table: Table = field(init=False)
+    parked: list[Park] = field(default_factory=list)
+    generations: dict[Partition, int] = field(default_factory=dict)
+    most_parked: int = 100
     stuck: dict[Partition, Stuck] = field(default_factory=dict)
     discarded: dict[tuple[Partition, int], str] = field(default_factory=dict)
     refuses: Callable[[Row], bool] = lambda _row: False
+    pending: "Transaction | None" = None
     commits: int = 0
 
-    def result(self, deltas: Deltas) -> dict[Key, Row | None]:
-        """The rows that `deltas` touch, afterwards. Raises BadRow."""
-        names = [column for column in self.definition.columns if column.name not in self.definition.key]
-        defaults = {column.name: default_value(column) for column in names}
-        after = {key: apply(delta, self.rows.get(key), defaults) for key, delta in deltas.items()}
-        if any(row is not None and self.refuses(row) for row in after.values()):
+    def __post_init__(self) -> None:
+        self.table = Table(Columns.of(self.definition))
+
+    @property
+    def rows(self) -> dict[Key, Row]:
+        return self.table.rows
+
+    def place(self, partition: Partition) -> Place:
+        keys = frozenset(park.key for park in self.parked if park.partition == partition)
+        return Place(self.checkpoints[partition], self.generations.get(partition, 0), keys)
+
+    def flush(self) -> None:
+        """The server gets to the transaction that it has."""
+        if self.pending is not None:
+            self.pending.run()
+
+    def transact(self, batch: Batch, epoch: int) -> None:
+        """All of a batch or nothing. Raises Fenced, BadRow, TooManyParked."""
+        self.require(epoch, [move.partition for move in batch.moves])
+        for move in batch.moves:
+            assert move.next > move.previous
+            place = self.place(move.partition)
+            if (place.offset, place.generation) != (move.previous, move.generation):
+                raise Fenced(f"{move.partition.number} is not at {move.previous}")
+        if any(row is not None and self.refuses(row) for row in self.table.after(batch.deltas).values()):
             raise BadRow("column total: value out of range")
-        return after
+        if len({park.key for park in (*self.parked, *batch.parked)}) > self.most_parked:
+            raise TooManyParked("too many parked keys")
+        self.table.write(batch.deltas)
+        self.parked += batch.parked
+        self.checkpoints |= {move.partition: move.next for move in batch.moves}
+        self.commits += 1
+
+    def require(self, epoch: int, partitions: Iterable[Partition]) -> None:
+        if epoch != self.epoch or any(p not in self.checkpoints for p in partitions):
+            raise Fenced("the build was given up")
+
+
+@dataclass
+class Transaction:
+    """A batch at the server."""
+
+    target: Target
+    batch: Batch
+    epoch: int
+    failure: Exception | None = None
+    done: bool = False
+
+    def run(self) -> None:
+        if self.done:
+            return
+        self.done, self.target.pending = True, None
+        try:
+            self.target.transact(self.batch, self.epoch)
+        except (Fenced, BadRow, TooManyParked) as error:
+            self.failure = error
 
 
 class MemoryStore:
-    """`projector.ports.Store` of one worker. `faults` are spent by commits: see `commit`."""
+    """`projector.ports.Store` of one worker.
+
+    `fault` is spent by the next batch: `killed` and `away` happen before the server has it, `killed-sent` when it has
+    it, `lost` and `killed-after` when all of it is done.
+    """
 
     def __init__(self, target: Target, epoch: int = 1) -> None:
         self._target = target
         self._epoch = epoch
+        self._sent: Transaction | None = None
+        self._lost = ""
         self.unavailable = 0
         self.fault: str | None = None
 
-    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+    def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, Place]:
         self._reach()
-        self._require(partitions)
-        return {partition: self._target.checkpoints[partition] for partition in partitions}
+        self._target.require(self._epoch, partitions)
+        return {partition: self._target.place(partition) for partition in partitions}
 
-    def commit(self, moves: Sequence[Move], deltas: Deltas) -> None:
-        """Faults: `away` and `killed` before anything happened, `lost` and `killed-after` after all of it."""
-        assert moves
+    def existing(self, keys: Collection[Key]) -> frozenset[Key]:
+        self._reach()
+        return frozenset(key for key in keys if key in self._target.rows)
+
+    def submit(self, batch: Batch) -> None:
+        assert batch.moves
+        assert self._sent is None
         fault, self.fault = self.fault, None
         self._reach()
         if fault == "killed":
             raise Crash
         if fault == "away":
             raise StoreUnavailable("the connection was lost")
-        self._require([move.partition for move in moves])
-        for move in moves:
-            assert move.next > move.previous
-            if self._target.checkpoints[move.partition] != move.previous:
-                raise Fenced(f"{move.partition.number} is not at {move.previous}")
-        after = self._target.result(deltas)
-        for key, row in after.items():
-            if row is None:
-                self._target.rows.pop(key, None)
-            else:
-                self._target.rows[key] = row
-        self._target.checkpoints |= {move.partition: move.next for move in moves}
-        self._target.commits += 1
-        if fault == "killed-after":
+        self._target.flush()
+        self._sent = self._target.pending = Transaction(self._target, batch, self._epoch)
+        if fault == "killed-sent":
             raise Crash
-        if fault == "lost":
+        self._lost = fault or ""
+
+    def ready(self) -> bool:
+        return self._sent is None or self._sent.done
+
+    def settle(self) -> None:
+        sent, self._sent = self._sent, None
+        assert sent is not None
+        sent.run()
+        lost, self._lost = self._lost, ""
+        if lost == "killed-after":
+            raise Crash
+        if lost == "lost":
             raise StoreUnavailable("the connection was lost")
+        if sent.failure is not None:
+            raise sent.failure
 
     def discarded(self, partition: Partition, offset: int) -> bool:
         self._reach()
@@ -285,22 +367,19 @@ class MemoryStore:
 
     def report_stuck(self, stuck: Stuck) -> None:
         self._reach()
-        self._require([stuck.partition])
+        self._target.require(self._epoch, [stuck.partition])
         self._target.stuck[stuck.partition] = stuck
 
     def clear_stuck(self, partition: Partition) -> None:
         self._reach()
-        self._require([partition])
+        self._target.require(self._epoch, [partition])
         self._target.stuck.pop(partition, None)
 
     def close(self) -> None:
         """Nothing is held."""
 
     def _reach(self) -> None:
+        assert self._sent is None, "the connection has a batch on its way"
         if self.unavailable > 0:
             self.unavailable -= 1
             raise StoreUnavailable("connection refused")
-
-    def _require(self, partitions: Iterable[Partition]) -> None:
-        if self._epoch != self._target.epoch or any(p not in self._target.checkpoints for p in partitions):
-            raise Fenced("the build was given up")

@@ -22,58 +22,144 @@ from tests.support.records import FakeRecord
 WIDTH = {"smallint": 15, "integer": 31, "bigint": 63}
 
 
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one rule does to one row; `bad` says that it cannot be done."""
+
+    rule: Rule
+    key: Key
+    values: tuple[tuple[str, str, Any], ...] = ()
+    guard: int | None = None
+    bad: bool = False
+
+
 @dataclass
 class Reference:
-    """Rows by key after a log: numeric columns as fractions. `refused` lists offsets that were passed over."""
+    """Rows by key after a log: numeric columns as fractions.
+
+    With `parks`, `parked` gives the offsets of the events that wait, by the row key that they wait for. `refused` lists
+    offsets that were passed over: of events that cannot be applied and cannot be parked.
+    """
 
     definition: Definition
-    rows: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    parks: bool = False
+    rows: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    parked: dict[Key, list[int]] = field(default_factory=dict)
+    guards: dict[Key, int] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
     refused: list[int] = field(default_factory=list)
 
     def fold(self, records: Iterable[FakeRecord]) -> None:
         for record in records:
-            before = {key: dict(row) for key, row in self.rows.items()}
             try:
-                self._event(record)
+                changes = self._changes(record)
             except Refused:
-                self.rows = before
                 self.refused.append(record.offset())
+                continue
+            bad = {change.key for change in changes if change.bad}
+            if bad and not self.parks:
+                self.refused.append(record.offset())
+                continue
+            for change in changes:
+                self._do(change, record.offset(), change.key in bad)
 
-    def _event(self, record: FakeRecord) -> None:
+    def _do(self, change: Change, offset: int, bad: bool) -> None:
+        missing = change.key not in self.rows and change.rule.on_missing == "Park"
+        if bad or missing or change.key in self.parked:
+            waiting = self.parked.setdefault(change.key, [])
+            if offset not in waiting:
+                waiting.append(offset)
+        elif change.guard is None:
+            self._apply(change)
+        elif change.key not in self.guards or change.guard > self.guards[change.key]:
+            self.guards[change.key] = change.guard
+            self._apply(change)
+
+    def _changes(self, record: FakeRecord) -> list[Change]:
+        """What the rules do with a record. Raises Refused where a row key cannot be told."""
         name = self._type(record)
-        rules = [rule for rule in self.definition.rules if name in rule.events]
-        if name is None or not rules:
-            if name is None and record.value_bytes is not None:
-                raise Refused
-            shown = "(tombstone)" if name is None else name
-            self.ignored[shown] = self.ignored.get(shown, 0) + 1
-            return
-        event = _decode(record.value_bytes)
-        for rule in rules:
-            self._rule(rule, {"event": event, "meta": _meta(record, name)})
+        rules = [] if name is None else self._rules(name, record)
+        if name is None:
+            raise Refused
+        if not rules:
+            self.ignored[name] = self.ignored.get(name, 0) + 1
+            return []
+        bad = False
+        try:
+            event = {} if record.value_bytes is None else _decode(record.value_bytes)
+        except Refused:
+            event, bad = {}, True
+        scope = {"event": event, "meta": _meta(record, name)}
+        return [change for rule in rules for change in self._rule(rule, scope, bad)]
+
+    def _rules(self, name: str, record: FakeRecord) -> list[Rule]:
+        found = [rule for rule in self.definition.rules if any(event.split("@")[0] == name for event in rule.events)]
+        if not any("@" in event for rule in found for event in rule.events):
+            return found
+        version = self._version(record)
+        return [rule for rule in found if any(_selects(event, name, version) for event in rule.events)]
+
+    def _version(self, record: FakeRecord) -> int:
+        found = self._at(self.definition.event_version or "header.", record)
+        text = found.decode() if isinstance(found, bytes) else "1" if found is None else str(found)
+        return int(check(text.isdecimal(), text))
 
     def _type(self, record: FakeRecord) -> str | None:
-        kind, name = self.definition.type.split(".", 1)
-        if kind == "header":
-            found = dict(record.header_list).get(name)
-            return None if found is None else found.decode(errors="replace")
         if record.value_bytes is None:
-            return None
-        found = _decode(record.value_bytes).get(name)
-        if not isinstance(found, str):
+            return "(tombstone)"
+        found = self._at(self.definition.type, record)
+        if isinstance(found, bytes):
+            return found.decode(errors="replace")
+        if self.definition.type.startswith("event.") and not isinstance(found, str):
             raise Refused
-        return found
+        return None if found is None else str(found)
 
-    def _rule(self, rule: Rule, scope: dict[str, Any]) -> None:
+    @staticmethod
+    def _at(place: str, record: FakeRecord) -> Any:
+        kind, name = place.split(".", 1)
+        return dict(record.header_list).get(name) if kind == "header" else _decode(record.value_bytes).get(name)
+
+    def _rule(self, rule: Rule, scope: dict[str, Any], bad: bool) -> list[Change]:
+        items = (
+            [None] if rule.for_each is None else check(isinstance(found := evaluate(rule.for_each, scope), list), found)
+        )
+        scopes = [scope if rule.for_each is None else {**scope, "item": item} for item in items]
+        try:
+            check(not bad, None)
+            return [change for one in scopes for change in self._change(rule, one)]
+        except Refused:
+            return [Change(rule, self._key(rule, one), bad=True) for one in scopes]
+
+    def _key(self, rule: Rule, scope: dict[str, Any]) -> Key:
+        return tuple(_required(self._value(rule.key[name], name, scope)) for name in self.definition.key)
+
+    def _change(self, rule: Rule, scope: dict[str, Any]) -> list[Change]:
         if rule.when is not None and not boolean(evaluate(rule.when, scope)):
-            return
-        key = tuple(_required(self._value(rule.key[name], name, scope)) for name in self.definition.key)
-        changes: list[tuple[str, str, Any]] = []
-        for operation in ("set", "increment", "min", "max"):
+            return []
+        key = self._key(rule, scope)
+        values: list[tuple[str, str, Any]] = []
+        for operation in ("set", "increment", "min", "max", "append"):
             for name, text in (getattr(rule, operation) or {}).items():
                 value = self._value(text, name, scope)
-                changes.append((operation, name, value if operation == "set" else _required(value)))
+                if operation == "set" and name in self._appended:
+                    check(value is None or isinstance(value, list), value)
+                values.append((operation, name, value if operation in ("set", "append") else _required(value)))
+        by = self.definition.ordering.by
+        guard = None
+        if by is not None:
+            guard = evaluate(by, scope)
+            check(type(guard) is int and -(2**63) <= guard < 2**63, guard)
+        return [Change(rule, key, tuple(values), guard)]
+
+    @property
+    def _appended(self) -> set[str]:
+        return {name for rule in self.definition.rules for name in rule.append or ()}
+
+    def _apply(self, change: Change) -> None:
+        key, rule = change.key, change.rule
         if rule.delete:
             self.rows.pop(key, None)
             return
@@ -86,15 +172,35 @@ class Reference:
                 if column.name not in self.definition.key
             }
         row = self.rows[key]
-        for operation, name, value in changes:
+        for operation, name, value in change.values:
             old = row[name]
-            row[name] = value if operation == "set" or old is None else _ACCUMULATE[operation](old, value)
+            if operation == "append":
+                row[name] = [*(old or ()), value]
+            else:
+                row[name] = value if operation == "set" or old is None else _ACCUMULATE[operation](old, value)
 
     def _value(self, text: str, name: str, scope: dict[str, Any]) -> Any:
         column = next(column for column in self.definition.columns if column.name == name)
         return fit(column, evaluate(text, scope))
 
 
+def _selects(selector: str, name: str, version: int) -> bool:
+    kind, _, wanted = selector.partition("@")
+    if kind != name or not wanted:
+        return kind == name
+    for sign, holds in _SIGNS:
+        if wanted.startswith(sign):
+            return holds(version, int(wanted.removeprefix(sign)))
+    raise AssertionError(selector)
+
+
+_SIGNS: tuple[tuple[str, Callable[[int, int], bool]], ...] = (
+    (">=", lambda a, b: a >= b),
+    ("<=", lambda a, b: a <= b),
+    (">", lambda a, b: a > b),
+    ("<", lambda a, b: a < b),
+    ("", lambda a, b: a == b),
+)
 _ACCUMULATE: dict[str, Callable[[Any, Any], Any]] = {"increment": lambda a, b: a + b, "min": min, "max": max}
 
 

@@ -1,14 +1,17 @@
-"""Events that cannot be applied: finding them, standing in front of them, passing over what people decided on."""
+"""Events that cannot be applied: finding them, parking them, standing in front of those that cannot be parked."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
+from projector.fold.folded import BadEvent
+from projector.fold.program import Program
 from projector.metrics import Metrics
-from projector.ports import Move, Partition, Source, Store, Stuck
+from projector.ports import Partition, Record, Source, Store, Stuck
 from projector.worker.clock import Clock
 from projector.worker.isolation import Isolation
-from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, name
+from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, name, timestamp_ms
 
 LOOK_AGAIN = 5.0
 """Seconds between two looks at whether a fault was discarded or mended."""
@@ -18,19 +21,45 @@ TRY_ROW_AGAIN = 30.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """What one lane had in a batch that was refused: `records` from `first` on, the batch ended at `until`."""
+
+    lane: Lane
+    first: int
+    until: int
+    records: int
+
+
 class Faults:
-    """The lanes' faults. `drop` throws away what is in hand, so that checkpoints are read again."""
+    """The lanes' faults. `drop` throws away what is in hand, so that checkpoints are read again.
+
+    `parks` says whether events that cannot be applied are parked with their row key, or stop their partition.
+    """
 
     def __init__(
-        self, lanes: Lanes, source: Source, store: Store, metrics: Metrics, clock: Clock, drop: Callable[[], None]
+        self,
+        program: Program,
+        lanes: Lanes,
+        source: Source,
+        store: Store,
+        metrics: Metrics,
+        clock: Clock,
+        drop: Callable[[], None],
+        *,
+        parks: bool,
     ) -> None:
+        self._program = program
         self._lanes = lanes
         self._source = source
         self._store = store
         self._metrics = metrics
         self._clock = clock
         self._drop = drop
+        self._parks = parks
         self._isolation: Isolation | None = None
+        self._condemned: dict[Partition, tuple[int, str]] = {}
+        self._full: tuple[str, float] = ("", 0.0)
         self._complaints: dict[Partition, tuple[int, str]] = {}
 
     @property
@@ -42,6 +71,7 @@ class Faults:
         """The partitions are another member's."""
         for partition in partitions:
             self._complaints.pop(partition, None)
+            self._condemned.pop(partition, None)
             if self._isolation is not None:
                 self._isolation.drop(partition)
 
@@ -49,12 +79,47 @@ class Faults:
         """The checkpoint came to `offset`."""
         if self._isolation is not None:
             self._isolation.passed(partition, offset)
+        if partition in self._condemned and offset > self._condemned[partition][0]:
+            del self._condemned[partition]
+
+    def condemned(self, lane: Lane, records: Sequence[Record]) -> BadEvent | None:
+        """The event among `records` whose row the target refused, if there is one."""
+        offset, message = self._condemned.get(lane.partition, (-1, ""))
+        found = next((record for record in records if record.offset() == offset), None) if message else None
+        return None if found is None else BadEvent(found, message, self._program.keys(found, message))
+
+    def judge(self, lane: Lane, bad: BadEvent) -> bool:
+        """Decide about an event that cannot be applied; False: the lane can go no further."""
+        if self._store.discarded(lane.partition, bad.offset):
+            self._program.settle(bad, lane.folded, park=False)
+            self._metrics.discarded()
+            _log.warning("event passed over by decision", partition=name(lane.partition), offset=bad.offset)
+            return True
+        if not self._parks or bad.keys is None or not self._room(lane, bad):
+            return False
+        self._program.settle(bad, lane.folded, park=True)
+        self._metrics.parked()
+        _log.warning("event parked", partition=name(lane.partition), offset=bad.offset, reason=bad.message)
+        return True
+
+    def _room(self, lane: Lane, bad: BadEvent) -> bool:
+        """Whether the event may be parked: behind others of its keys it always may."""
+        return not self._full[0] or lane.parked.issuperset(bad.keys or ())
+
+    def halt(self, lane: Lane, bad: BadEvent, records: int) -> None:
+        """Go no further than `bad`; `records` of those in hand come before it."""
+        cause, message = Cause.EVENT, bad.message
+        if lane.partition in self._condemned:
+            cause = Cause.ROW
+        elif self._parks and bad.keys is not None:
+            cause, message = Cause.FULL, f"{message}; {self._full[0]}"
+        self.stand(lane, Fault(cause, bad.offset, message, timestamp_ms(bad.record)), records)
 
     def stand(self, lane: Lane, fault: Fault, records: int) -> None:
         """Go no further than `fault`; `records` of those in hand come before it."""
         lane.stand(fault, records)
         now = self._clock.now()
-        lane.look_at = now + LOOK_AGAIN if fault.cause is Cause.SOURCE else now
+        lane.look_at = now + LOOK_AGAIN
         lane.try_at = now + TRY_ROW_AGAIN
         self._source.pause(lane.partition)
         if self._isolation is not None:
@@ -67,19 +132,22 @@ class Faults:
             self._complaints[partition] = (fault.offset, fault.message)
             _log.error("partition stands still", partition=name(partition), offset=fault.offset, reason=fault.message)
 
-    def refused(self, message: str) -> None:
-        """The target refused a row of what is in hand: find the event, by halves."""
-        records = self._lanes.hand(self._clock.now()).records
-        guilty = [lane for lane in self._lanes if lane.records]
-        suspects = {lane.partition: lane.next for lane in guilty}
-        event = (guilty[0].first_offset, guilty[0].oldest_ms)
+    def full(self, message: str) -> None:
+        """No further key may be parked: lanes stand in front of events that would need one, and try again later."""
+        self._full = message, self._clock.now() + LOOK_AGAIN
+        self._drop()
+
+    def refused(self, message: str, suspects: Sequence[Suspect]) -> None:
+        """The target refused a row of a batch: find the event, by halves."""
+        records = sum(suspect.records for suspect in suspects)
         self._drop()
         if records == 1:
-            self.stand(guilty[0], Fault(Cause.ROW, event[0], message, event[1]), 0)
+            guilty = next(suspect for suspect in suspects if suspect.records)
+            self._condemned[guilty.lane.partition] = (guilty.first, message)
         elif self._isolation is not None:
             self._isolation.refused(records)
         else:
-            self._isolation = Isolation(suspects, records)
+            self._isolation = Isolation({s.lane.partition: s.until for s in suspects if s.records}, records)
             _log.warning("the target refused a row; looking for its event", records=records, reason=message)
 
     def may_read(self, partition: Partition) -> bool:
@@ -100,7 +168,7 @@ class Faults:
     def report(self) -> None:
         """Tell the registry what stands still, and what goes on."""
         for lane in self._lanes:
-            if lane.moved or lane.reported != (lane.fault is None):
+            if lane.moved or lane.on_its_way or lane.reported != (lane.fault is None):
                 continue
             if lane.fault is not None:
                 self._store.report_stuck(Stuck(lane.partition, lane.fault.offset, lane.fault.message))
@@ -113,21 +181,20 @@ class Faults:
     def look(self) -> None:
         """See, now and then, whether what lanes stand in front of was discarded or mended."""
         now = self._clock.now()
+        if self._full[0] and now >= self._full[1]:
+            self._full = "", 0.0
         for lane in self._lanes:
-            if lane.fault is None or lane.moved or now < lane.look_at:
+            if lane.fault is None or lane.moved or lane.on_its_way or now < lane.look_at:
                 continue
             lane.look_at = now + LOOK_AGAIN
-            self._look_at(lane, lane.fault)
+            if self._mended(lane, lane.fault):
+                lane.drop()
 
-    def _look_at(self, lane: Lane, fault: Fault) -> None:
-        if fault.cause is Cause.SOURCE:
-            lane.drop()
-        elif self._store.discarded(lane.partition, fault.offset):
-            self._store.commit([Move(lane.partition, lane.checkpoint, fault.offset + 1, fault.timestamp_ms)], {})
-            self._store.clear_stuck(lane.partition)
-            _log.warning("event passed over by decision", partition=name(lane.partition), offset=fault.offset)
-            self._metrics.discarded()
-            lane.drop()
-        elif fault.cause is Cause.ROW and self._clock.now() >= lane.try_at and self._isolation is None:
-            self._isolation = Isolation({lane.partition: fault.offset + 1}, 1)
-            lane.drop()
+    def _mended(self, lane: Lane, fault: Fault) -> bool:
+        """Whether to try again: the event is met again then, and judged by what holds now."""
+        if fault.cause in {Cause.SOURCE, Cause.FULL}:
+            return True
+        if fault.cause is Cause.ROW and self._clock.now() >= lane.try_at:
+            self._condemned.pop(lane.partition, None)
+            return True
+        return self._store.discarded(lane.partition, fault.offset)

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from projector.fold.algebra import compose
-from projector.fold.delta import Deltas
+from projector.fold.algebra import merged
+from projector.fold.columns import Columns
+from projector.fold.delta import Key, Writes
 from projector.fold.folded import Folded
-from projector.ports import Move, Partition, Record
+from projector.fold.outcome import resolve, undecided
+from projector.ports import Batch, Move, Park, Partition, Place, Record
 from projector.worker.pace import Hand
 
 NO_TIMESTAMP = 0
@@ -33,6 +35,8 @@ class Cause(Enum):
     """The target refuses the row; that may be mended there."""
     SOURCE = auto()
     """The log is not the one that the checkpoint speaks of."""
+    FULL = auto()
+    """The event can be parked, but there is no room for one more key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +52,29 @@ class Fault:
 
 @dataclass(slots=True)
 class Lane:
-    """One partition: `checkpoint` is the store's, `next` comes after what is folded in `folded`."""
+    """One partition.
+
+    `checkpoint` is the store's, `sent` what a batch on its way makes of it, `next` comes after what is in `folded`.
+    """
 
     partition: Partition
     state: State = State.WAITING
     checkpoint: int = 0
+    sent: int = 0
     next: int = 0
+    generation: int = 0
+    parked: set[Key] = field(default_factory=set)
+    """Row keys whose events wait, those on their way included."""
     folded: Folded = field(default_factory=Folded)
     first_offset: int = 0
     """Offset of the first record in hand."""
     records: int = 0
     size: int = 0
     oldest_ms: int | None = None
-    """Timestamp of the oldest record that is known and not committed."""
+    """Timestamp of the oldest record in hand."""
+    sent_oldest_ms: int | None = None
+    """The same of what is on its way."""
+    sent_last_ms: int | None = None
     last_ms: int | None = None
     """Timestamp of the last record committed since the lane was given."""
     at_end: bool = False
@@ -76,22 +90,26 @@ class Lane:
 
     @property
     def moved(self) -> bool:
-        """Whether there is something to commit."""
-        return self.next != self.checkpoint
+        """Whether there is something to send."""
+        return self.next != self.sent
 
-    def place(self, offset: int) -> None:
+    @property
+    def on_its_way(self) -> bool:
+        """Whether something was sent whose outcome is not known."""
+        return self.sent != self.checkpoint
+
+    def place(self, place: Place) -> None:
         """Read from the store's checkpoint; nothing is in hand any more."""
-        self.drop()
-        self.state = State.READING
-        self.checkpoint = self.next = self.placed = offset
+        self.state, self.fault, self.reported = State.READING, None, True
+        self.checkpoint = self.sent = self.next = self.placed = place.offset
+        self.generation, self.parked = place.generation, set(place.parked)
+        self.at_end = False
+        self._empty_hand()
 
     def drop(self) -> None:
         """Forget what is in hand and wait for the checkpoint to be read."""
-        self.state, self.fault, self.reported = State.WAITING, None, True
-        self.next = self.checkpoint
-        self.at_end = False
-        self._empty_hand()
-        self.oldest_ms = None
+        self.place(Place(self.checkpoint))
+        self.state = State.WAITING
 
     def take(self, records: Sequence[Record], size: int) -> None:
         """Count records that are about to be folded."""
@@ -108,13 +126,21 @@ class Lane:
         self.next = max(self.next, offset)
         self.at_end = True
 
-    def settle(self) -> None:
-        """What was in hand is committed."""
-        self.checkpoint = self.next
-        if self.folded.last_timestamp_ms is not None:
-            self.last_ms = self.folded.last_timestamp_ms
-        self.oldest_ms = None
+    def send(self) -> Move:
+        """What is in hand is on its way."""
+        move = Move(self.partition, self.sent, self.next, self.folded.last_timestamp_ms, self.generation)
+        self.sent, self.sent_oldest_ms, self.sent_last_ms = self.next, self.oldest_ms, self.folded.last_timestamp_ms
         self._empty_hand()
+        return move
+
+    def settle(self, offset: int) -> None:
+        """What was sent up to `offset` is committed. A lane that was dropped meanwhile reads that from the store."""
+        if self.sent != offset:
+            return
+        self.checkpoint = offset
+        if self.sent_last_ms is not None:
+            self.last_ms = self.sent_last_ms
+        self.sent_oldest_ms = self.sent_last_ms = None
 
     def stand(self, fault: Fault, records: int) -> None:
         """Go no further than `fault`; `records` of those in hand come before it."""
@@ -130,13 +156,14 @@ class Lane:
     @property
     def unprocessed_ms(self) -> int | None:
         """Timestamp of the oldest record not processed; the last processed one's where none is in sight."""
-        if self.oldest_ms is not None:
-            return self.oldest_ms
+        if self.sent_oldest_ms is not None or self.oldest_ms is not None:
+            return self.oldest_ms if self.sent_oldest_ms is None else self.sent_oldest_ms
         return self.last_ms if self.fault is None else self.fault.timestamp_ms
 
     def _empty_hand(self) -> None:
-        self.folded = Folded()
+        self.folded = Folded.behind(self.parked)
         self.records = self.size = 0
+        self.oldest_ms = None
 
 
 class Lanes:
@@ -178,13 +205,6 @@ class Lanes:
         if self._since is None:
             self._since = now
 
-    def settle(self) -> None:
-        """All in hand is committed."""
-        for lane in self:
-            if lane.moved:
-                lane.settle()
-        self._since = None
-
     def hand(self, now: float) -> Hand:
         """What is in hand of all lanes."""
         records = sum(lane.records for lane in self)
@@ -192,26 +212,32 @@ class Lanes:
         rows = sum(len(lane.folded.deltas) for lane in self)
         return Hand(records, size, rows, 0.0 if self._since is None else now - self._since)
 
-    def moves(self) -> list[Move]:
-        """What a commit moves."""
-        return [
-            Move(lane.partition, lane.checkpoint, lane.next, lane.folded.last_timestamp_ms)
-            for lane in self
-            if lane.moved
-        ]
+    @property
+    def moved(self) -> list[Lane]:
+        """Those that have something to send, in the order of their partitions."""
+        return sorted((lane for lane in self if lane.moved), key=lambda lane: lane.partition)
 
-    def deltas(self) -> Deltas:
-        """Deltas of all lanes. A key that several partitions touch gets theirs composed, in the partitions' order."""
-        lanes = sorted((lane for lane in self if lane.folded.deltas), key=lambda lane: lane.partition)
-        if len(lanes) == 1:
-            return lanes[0].folded.deltas
-        merged: Deltas = {}
+    @property
+    def undecided(self) -> list[Key]:
+        """Keys in hand whose outcome depends on whether their row exists."""
+        return [key for lane in self if lane.moved for key in undecided(lane.folded)]
+
+    def send(self, columns: Columns, existing: frozenset[Key]) -> Batch:
+        """Make a batch of all that is in hand. A key that several partitions touch gets their deltas composed."""
+        lanes = self.moved
+        parked: list[Park] = []
+        writes: Writes = {}
         for lane in lanes:
-            deltas = lane.folded.deltas
-            composed = {key: compose(merged[key], deltas[key]) for key in merged.keys() & deltas.keys()}
-            merged |= deltas
-            merged |= composed
-        return merged
+            aside = resolve(lane.folded, existing)
+            parked += [Park(lane.partition, key, event.record, event.reason) for key, event in aside]
+            lane.parked.update(key for key, _ in aside)
+            deltas: Writes = lane.folded.deltas  # type: ignore[assignment]  # resolved
+            if writes:
+                merged(columns, writes, deltas)
+            else:
+                writes = deltas
+        self._since = None
+        return Batch([lane.send() for lane in lanes], writes, parked)
 
 
 def timestamp_ms(record: Record) -> int | None:

@@ -3,15 +3,19 @@
 Law 1 rests on three habits. A lane reads only from a checkpoint that the store has just told (`_place`). Whatever goes
 wrong between that and the answer to a commit throws away all that is in hand and goes back there (`_drop`). And what is
 in hand of a partition that the group takes away is forgotten before the group is answered (`_revoked`).
+
+Far behind, one batch is on its way to the target while the next is folded (`_send`, `_land`); near the end, each is
+waited for.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 
 import structlog
 
-from projector.fold.folded import BadEvent
+from projector.fold.folded import BadEvent, Folded
 from projector.fold.program import Program
 from projector.metrics import LaneLag, Metrics
 from projector.ports import (
@@ -20,18 +24,20 @@ from projector.ports import (
     Fetched,
     Move,
     Partition,
+    Place,
     Record,
     Source,
     SourceChanged,
     SourceUnavailable,
     Store,
     StoreUnavailable,
+    TooManyParked,
     TopicMissing,
 )
 from projector.worker.clock import Clock, SystemClock
-from projector.worker.faults import Faults
+from projector.worker.faults import Faults, Suspect
 from projector.worker.health import Health
-from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, name, names, timestamp_ms
+from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, name, names
 from projector.worker.outage import Outage
 from projector.worker.pace import END_ONLY_SECONDS, Pace
 
@@ -54,10 +60,26 @@ class GivenUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a worker works on. `partitions` are those that the build has checkpoints for."""
+    """What a worker works on. `partitions` are those that the build has checkpoints for.
+
+    `parks`: whether an event that cannot be applied is parked with its row key, or stops its partition.
+    """
 
     program: Program
     partitions: Collection[Partition]
+    parks: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A batch on its way to the target: what each lane has in it, and since when."""
+
+    suspects: Sequence[Suspect]
+    moves: Sequence[Move]
+    folded: Sequence[Folded]
+    records: int
+    rows: int
+    since: float
 
 
 class Worker:
@@ -82,7 +104,11 @@ class Worker:
         self._clock = clock or SystemClock()
         self._lanes = Lanes()
         self._pace = pace or Pace()
-        self._faults = Faults(self._lanes, source, store, metrics, self._clock, self._drop_moved)
+        self._faults = Faults(
+            work.program, self._lanes, source, store, metrics, self._clock, self._drop_moved, parks=work.parks
+        )
+        self._flight: Flight | None = None
+        self._late: StoreUnavailable | Fenced | None = None  # met where it could not be raised
         self._target_away = Outage("target", self._clock)
         self._source_away = Outage("source", self._clock)
         self._target_again = 0.0
@@ -127,7 +153,7 @@ class Worker:
         """Commit what is in hand, if the target takes it at once; otherwise nothing of it ever happened."""
         try:
             self._commit()
-        except (StoreUnavailable, Fenced, BadRow) as error:
+        except (StoreUnavailable, SourceUnavailable, SourceChanged, TopicMissing, Fenced) as error:
             _log.info("batch rolled back on the way out", reason=str(error))
             self._drop()
 
@@ -151,6 +177,10 @@ class Worker:
         _log.info("partitions assigned", partitions=names(known))
 
     def _revoked(self, partitions: Sequence[Partition]) -> None:
+        try:
+            self._land()  # so that whoever gets them reads checkpoints that nobody moves any more
+        except (StoreUnavailable, Fenced) as error:
+            self._late = error
         self._lanes.remove(partitions)
         self._faults.revoked(partitions)
         for partition in partitions:
@@ -160,14 +190,26 @@ class Worker:
             _log.info("partitions revoked", partitions=names(partitions))
 
     def _step(self) -> None:
+        late, self._late = self._late, None
+        if late is not None:
+            raise late
         self._place()
-        if self._clock.now() >= self._target_again:
+        if self._clock.now() >= self._target_again and self._flight is None:
             self._faults.look()
         fetched = self._fetch()
-        self._take(fetched)
+        try:
+            self._take(fetched)
+        except BaseException:
+            # Some of what was fetched is in no hand; the source would go on behind it.
+            self._drop()
+            raise
+        self._look_after_flight()
         if self._due(fetched):
-            self._commit()
-        self._faults.report()
+            self._send()
+        if not self._more():
+            self._land()
+        if self._flight is None:
+            self._faults.report()
         self._mirror()
 
     def _place(self) -> None:
@@ -180,6 +222,7 @@ class Worker:
         ]
         if not waiting and self._answered and self._clock.now() - self._asked_at < ASK_AGAIN:
             return
+        self._land()
         positions = self._positions([lane.partition for lane in waiting])
         self._target_away.over()
         self._answered, self._asked_at = True, self._clock.now()
@@ -187,7 +230,7 @@ class Worker:
             lane.place(positions[lane.partition])
             self._source.resume(lane.partition, lane.checkpoint)
 
-    def _positions(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+    def _positions(self, partitions: Sequence[Partition]) -> dict[Partition, Place]:
         try:
             return dict(self._store.positions(partitions))
         except Fenced as error:
@@ -235,12 +278,37 @@ class Worker:
 
     def _fold(self, lane: Lane, records: Sequence[Record]) -> None:
         before = lane.records - len(records)
-        try:
-            self._program.fold(records, lane.folded)
-        except BadEvent as error:
-            good = sum(1 for record in records if record.offset() < error.offset)
-            fault = Fault(Cause.EVENT, error.offset, error.message, timestamp_ms(records[good]))
-            self._faults.stand(lane, fault, before + good)
+        condemned = self._faults.condemned(lane, records)
+        if condemned is not None:
+            place = records.index(condemned.record)
+            if not self._fold_part(lane, records[:place], before) or not self._goes_on(lane, condemned, before + place):
+                return
+            before, records = before + place + 1, records[place + 1 :]
+        self._fold_part(lane, records, before)
+
+    def _fold_part(self, lane: Lane, records: Sequence[Record], before: int) -> bool:
+        """Fold records, `before` others of the lane in hand; False: it stands still somewhere among them."""
+        rest = iter(records)
+        while True:
+            try:
+                self._program.fold(rest, lane.folded)
+            except BadEvent as bad:
+                good = before + sum(1 for record in records if record.offset() < bad.offset)
+                if not self._goes_on(lane, bad, good):
+                    return False
+            else:
+                return True
+
+    def _goes_on(self, lane: Lane, bad: BadEvent, good: int) -> bool:
+        """Whether the lane goes on behind a bad event; `good` records in hand come before it."""
+        self._land()
+        if lane.state is not State.READING:
+            return False
+        self._source.verify()
+        if self._faults.judge(lane, bad):
+            return True
+        self._faults.halt(lane, bad, good)
+        return False
 
     def _due(self, fetched: Fetched) -> bool:
         now = self._clock.now()
@@ -258,33 +326,69 @@ class Worker:
         return self._pace.far(sum(max(0, ends.get(lane.partition, 0) - lane.next) for lane in lanes))
 
     def _commit(self) -> None:
-        """Move the checkpoints and write the rows of all that is in hand."""
-        moves = self._lanes.moves()
-        if not moves:
-            return
-        hand = self._lanes.hand(self._clock.now())
-        folded = [lane.folded for lane in self._lanes if lane.moved]
-        deltas = self._lanes.deltas()
-        started = self._clock.now()
-        try:
-            self._store.commit(moves, deltas)
-        except BadRow as error:
-            self._faults.refused(str(error))
-            return
-        except StoreUnavailable:
-            self._pace.failed()
-            raise
-        seconds = self._clock.now() - started
-        self._pace.committed(hand.records, seconds)
-        self._metrics.committed(folded, len(deltas), seconds)
-        self._settle(moves, hand.records == 0)
+        """Write all that is in hand, and wait for it."""
+        self._send()
+        self._land()
 
-    def _settle(self, moves: Sequence[Move], end_only: bool) -> None:
-        self._lanes.settle()
+    def _send(self) -> None:
+        """Let a batch of all that is in hand move the checkpoints and write its rows."""
+        self._land()
+        if not any(lane.moved for lane in self._lanes):
+            return
+        self._source.verify()
+        undecided = self._lanes.undecided
+        existing = self._store.existing(undecided) if undecided else frozenset()
+        hand = self._lanes.hand(self._clock.now())
+        moved = self._lanes.moved
+        folded = [lane.folded for lane in moved]
+        suspects = [Suspect(lane, lane.first_offset, lane.next, lane.records) for lane in moved]
+        started = self._clock.now()
+        batch = self._lanes.send(self._program.columns, existing)
+        self._flight = Flight(suspects, batch.moves, folded, hand.records, len(batch.deltas), started)
+        with self._answers():
+            self._store.submit(batch)
+
+    def _look_after_flight(self) -> None:
+        if self._flight is not None and self._store.ready():
+            self._land()
+
+    def _land(self) -> None:
+        """Wait for what is on its way."""
+        if self._flight is None:
+            return
+        with self._answers():
+            self._store.settle()
+        if self._flight is not None:
+            self._landed(self._flight)
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        """What the target may answer to the batch on its way; nothing of it happened then."""
+        flight = self._flight
+        try:
+            yield
+        except BadRow as error:
+            self._flight = None
+            self._faults.refused(str(error), flight.suspects if flight else ())
+        except TooManyParked as error:
+            self._flight = None
+            self._faults.full(str(error))
+        except (StoreUnavailable, Fenced) as error:
+            self._flight = None
+            if isinstance(error, StoreUnavailable):
+                self._pace.failed()
+            raise
+
+    def _landed(self, flight: Flight) -> None:
+        self._flight = None
+        seconds = self._clock.now() - flight.since
+        self._pace.committed(flight.records, seconds)
+        self._metrics.committed(flight.folded, flight.rows, seconds)
         self._asked_at = self._clock.now()
-        if end_only:
+        if flight.records == 0:
             self._end_only_at = self._clock.now()
-        for move in moves:
+        for suspect, move in zip(flight.suspects, flight.moves, strict=True):
+            suspect.lane.settle(move.next)
             self._unmirrored[move.partition] = move.next
             self._faults.passed(move.partition, move.next)
 
@@ -313,10 +417,9 @@ class Worker:
 
     def _changed(self, error: SourceChanged) -> None:
         """Law 4: a log that is not the one we know is a stop, never "caught up"."""
+        self._drop()
         for lane in self._lanes:
             if error.partition in (None, lane.partition):
-                self._source.pause(lane.partition)
-                lane.drop()
                 self._faults.stand(lane, Fault(Cause.SOURCE, lane.checkpoint, str(error), None), 0)
 
     def _fenced(self, error: Fenced) -> None:
@@ -328,12 +431,12 @@ class Worker:
         self._drop()
 
     def _drop(self) -> None:
-        """Nothing in hand is known to be right any more."""
+        """Nothing in hand is known to be right any more. What is on its way lands before checkpoints are read again."""
         self._put_down(list(self._lanes))
 
     def _drop_moved(self) -> None:
         """The same, except for lanes that stand still where their checkpoint is."""
-        self._put_down([lane for lane in self._lanes if lane.fault is None or lane.moved])
+        self._put_down([lane for lane in self._lanes if lane.fault is None or lane.moved or lane.on_its_way])
 
     def _put_down(self, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
@@ -356,7 +459,7 @@ class Worker:
 
 def _lag(lane: Lane, end: int | None) -> LaneLag:
     """What metrics show of a lane whose partition is known to end at `end`."""
-    caught_up = lane.at_end and not lane.moved
+    caught_up = lane.at_end and not lane.moved and not lane.on_its_way
     records = 0 if caught_up else None if end is None else max(0, end - lane.checkpoint)
     return LaneLag(name(lane.partition), records, caught_up, lane.unprocessed_ms, lane.fault is not None)
 
