@@ -24,6 +24,8 @@ EVENT = "event"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_WIDEST = 512
+"""Bytes of a decimal: three times what any column takes. Time to read one grows with the square of its length."""
 _DAY_NANOS = 86_400 * 10**9
 _NANOS = {"millis": 10**6, "micros": 10**3, "nanos": 1}
 
@@ -36,6 +38,8 @@ def _text64(stored: bytes, _schema: Mapping[str, Any]) -> str:
 
 
 def _decimal(stored: bytes, schema: Mapping[str, Any]) -> Decimal:
+    if len(stored) > _WIDEST:
+        raise ValueError(f"it holds a decimal of more than {_WIDEST} bytes")
     return _EXACT.scaleb(Decimal(int.from_bytes(stored, "big", signed=True)), -schema.get("scale", 0))
 
 
@@ -64,7 +68,7 @@ def _local(unit: int) -> Reader:
 def _time(unit: int) -> Reader:
     def read_time(stored: int, _schema: Mapping[str, Any]) -> str:
         if not 0 <= stored * unit < _DAY_NANOS:
-            raise ValueError("a time of day is beyond the day")
+            raise ValueError("it holds a time of day beyond the day")
         return (_EPOCH + timedelta(microseconds=stored * unit // 1000)).time().isoformat()
 
     return read_time

@@ -158,6 +158,11 @@ def test_logical_types_to_the_letter(
 @pytest.mark.parametrize(
     ("of", "stored", "complaint"),
     [
+        (
+            {"type": "bytes", "logicalType": "decimal", "precision": 9},
+            zigzag(1_000_000) + b"\x7f" * 1_000_000,
+            "it holds a decimal of more than 512 bytes",
+        ),
         ("string", b"", "it ends too early"),
         ("string", zigzag(-2) + b"abc", "it ends too early"),
         ("string", b"\x04\xff\xff", "it holds text that is not UTF-8"),
@@ -167,8 +172,8 @@ def test_logical_types_to_the_letter(
         (["null", "int"], zigzag(2), ""),
         ({"type": "long", "logicalType": "timestamp-millis"}, zigzag(2**62), "a date beyond the years 1 to 9999"),
         ({"type": "int", "logicalType": "date"}, zigzag(-719163), "ordinal must be >= 1"),
-        ({"type": "int", "logicalType": "time-millis"}, zigzag(86_400_000), "a time of day is beyond the day"),
-        ({"type": "long", "logicalType": "time-micros"}, zigzag(-1), "a time of day is beyond the day"),
+        ({"type": "int", "logicalType": "time-millis"}, zigzag(86_400_000), "it holds a time of day beyond the day"),
+        ({"type": "long", "logicalType": "time-micros"}, zigzag(-1), "it holds a time of day beyond the day"),
     ],
 )
 def test_what_does_not_fit_its_schema_is_said(
