@@ -113,7 +113,9 @@ class Runner:
                 lines.append(f"  row {named(self._key, key)} is parked {where}")
         lines += [f"  stands still: {reason}" for lane, reason in table.stuck.items() if lane not in whole.stuck]
         if lines:
-            yield f"{words}, the result is another than in one batch: events of one row in more than one partition?"
+            by = self._spec.ordering.by
+            guess = f"two events of one row with the same {by}" if by else "events of one row in several partitions"
+            yield f"{words}, the result is another than in one batch: {guess}?"
             yield from lines
 
     def _row_alike(self, key: Key, whole: ReadModel, table: ReadModel) -> Iterator[str]:

@@ -149,16 +149,31 @@ def test_what_depends_on_the_batches_is_found() -> None:
     ]
 
 
-def test_under_guarded_the_batches_make_no_difference() -> None:
-    def at(name: str, version: int, **more: Any) -> dict[str, Any]:
-        return {"type": "Named", "value": {"id": "1", "name": name, "v": version}, **more}
+GUARDED = {"mode": "Guarded", "by": "event.v"}
 
+
+def at(name: str, version: int, partition: int = 0) -> dict[str, Any]:
+    return {"type": "Named", "value": {"id": "1", "name": name, "v": version}, "partition": partition}
+
+
+def test_under_guarded_the_batches_make_no_difference() -> None:
     gone = {"type": "Gone", "value": {"id": "1", "v": 4}}
-    guarded = {"ordering": {"mode": "Guarded", "by": "event.v"}}
     rules: list[dict[str, Any]] = [SET, {"events": ["Gone"], "key": KEY, "delete": True}]
-    given = [at("b", 2, partition=1), at("a", 1), at("c", 3, partition=1), at("late", 3)]
-    assert passes({"given": given, "then": [{"id": "1", "name": "c"}]}, *rules, **guarded)
-    assert passes({"given": [*given[:3], gone, at("b", 2)], "then": []}, *rules, **guarded)
+    given = [at("b", 2, 1), at("a", 1), at("c", 3, 1), at("again", 2)]
+    assert passes({"given": given, "then": [{"id": "1", "name": "c"}]}, *rules, ordering=GUARDED)
+    assert passes({"given": [*given[:3], gone, at("b", 2)], "then": []}, *rules, ordering=GUARDED)
+
+
+def test_equal_guards_in_two_partitions_are_found() -> None:
+    given = [at("b", 2, 1), at("a", 1), at("c", 3, 1), at("tie", 3)]
+    assert lines({"given": given, "then": [{"id": "1", "name": "c"}]}, SET, ordering=GUARDED) == [
+        (
+            "in two batches, parted after event 1 (Named), the result is another than in one batch: two events of one "
+            "row with the same event.v?"
+        ),
+        "row id=1",
+        '  name: in one batch "c", then "tie"',
+    ]
 
 
 def test_every_way_to_part_events_in_two_is_tried() -> None:
