@@ -143,7 +143,7 @@ def test_what_depends_on_the_batches_is_found() -> None:
     given = [named("a", partition=0), named("b", partition=1), named("c", partition=0)]
     found = lines({"given": given, "then": [{"id": "1", "name": "b"}]})
     assert found == [
-        ("one event per batch, the result is another than in one batch: events of one row in more than one partition?"),
+        ("one event per batch, the result is another than in one batch: events of one row in several partitions?"),
         "row id=1",
         '  name: in one batch "b", then "c"',
     ]
