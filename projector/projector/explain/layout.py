@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 WIDTH = 100
 
-_WORD = re.compile(r"""(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|[^\s'"])+""")
+_WORD = re.compile(r"""(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|[^\s'"])+|['"]""")
 """A run without a space, or with one only in quotes: a line that breaks in a literal says something else."""
 
 
