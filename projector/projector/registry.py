@@ -5,12 +5,13 @@ Calls that change something take the operator's epoch and raise `Deposed` where 
 and `WrongState` where the build is not in a state that allows the step. Repeating a step that was done succeeds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from projector.fold.delta import Delta, Key, Upsert
 from projector.ports import Ends, Partition, Stuck
 from projector.spec.definition import Definition
 
@@ -60,7 +61,10 @@ class CheckpointView:
 
 @dataclass(frozen=True, slots=True)
 class BuildView:
-    """A build as the registry has it. `token` is the rebuildToken that it was begun under."""
+    """A build as the registry has it. `token` is the rebuildToken that it was begun under.
+
+    `parked_keys` counts the row keys whose events wait because one of them could not be applied.
+    """
 
     number: int
     version: str
@@ -74,6 +78,8 @@ class BuildView:
     published_at: datetime | None
     reason: str
     checkpoints: tuple[CheckpointView, ...]
+    worker_role: str
+    parked_keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,77 @@ class ProjectionView:
     public_name: PublicName
     live_build: int | None
     builds: tuple[BuildView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedKey:
+    """A row key with waiting events. `text` is the key as a JSON array; `reason` is why its first event waits."""
+
+    build: int
+    partition: Partition
+    text: str
+    events: int
+    first_offset: int
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRecord:
+    """A record of the log as it was kept; satisfies `projector.ports.Record`. `reason` is empty where it only waits."""
+
+    reason: str
+    parked_at: datetime
+    of_topic: str
+    of_partition: int
+    at_offset: int
+    of_time: tuple[int, int]
+    key_bytes: bytes | None
+    value_bytes: bytes | None
+    header_list: tuple[tuple[str, bytes | None], ...]
+
+    def topic(self) -> str:
+        """Name of the topic."""
+        return self.of_topic
+
+    def partition(self) -> int:
+        """Number of the partition."""
+        return self.of_partition
+
+    def offset(self) -> int:
+        """Offset within the partition."""
+        return self.at_offset
+
+    def timestamp(self) -> tuple[int, int]:
+        """(kind, milliseconds since the epoch)."""
+        return self.of_time
+
+    def key(self) -> bytes | None:
+        """Record key."""
+        return self.key_bytes
+
+    def value(self) -> bytes | None:
+        """Record value; None is a tombstone."""
+        return self.value_bytes
+
+    def headers(self) -> list[tuple[str, bytes | None]]:
+        """Headers in the order of the producer."""
+        return list(self.header_list)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """All events of a parked key in the order of the log, as they were read.
+
+    `exists`: whether the row is there. `discarded`: offsets that someone decided to pass over.
+    """
+
+    parked: ParkedKey
+    key: Key
+    generation: int
+    records: tuple[ParkedRecord, ...]
+    exists: bool
+    discarded: frozenset[int]
 
 
 class RegistryError(Exception):
@@ -111,8 +188,39 @@ class WrongState(RegistryError):
     """The build is not in a state that allows this step."""
 
 
+class ParkedChanged(RegistryError):
+    """What is parked under the key is not what was read; read it again."""
+
+
 class NotPermitted(RegistryError):
     """The role lacks a right; the text names it."""
+
+
+class Parking(Protocol):
+    """What people do with parked events. Outages raise `projector.ports.StoreUnavailable`."""
+
+    def keys(self, identity: Identity) -> Sequence[ParkedKey]:
+        """Parked keys of all builds that are not given up, in the order in which they were parked."""
+        ...
+
+    def read(self, parked: ParkedKey) -> Waiting:
+        """The events of a key. Raises ParkedChanged where it is not parked any more."""
+        ...
+
+    def replay(self, waiting: Waiting, delta: Upsert | Delta | None, staying: Sequence[tuple[int, str]]) -> None:
+        """Apply what the key's events come to, and keep only those that stay (offset and reason).
+
+        Raises ParkedChanged where the key is not as it was read, BadRow where the row does not fit.
+        """
+        ...
+
+    def discard(self, waiting: Waiting, offsets: Collection[int], reason: str) -> None:
+        """Pass over some of the key's events, in this build and all later ones. Raises ParkedChanged."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...
 
 
 class Registry(Protocol):
@@ -144,6 +252,17 @@ class Registry(Protocol):
         worker_role: str,
     ) -> int:
         """Create a build with its table, its checkpoints and the worker role's rights; return its number."""
+        ...
+
+    def admit_partitions(self, epoch: int, build: int, partitions: Collection[Partition]) -> None:
+        """Let a build read partitions that were added to its topics, from offset 0; its replay's end stays as it is.
+
+        Workers read the partitions that there are when they start.
+        """
+        ...
+
+    def admit_worker(self, epoch: int, build: int, worker_role: str) -> None:
+        """Make a build another worker role's, with all rights; the former one can change nothing in it any more."""
         ...
 
     def open_catch_up(self, epoch: int, build: int) -> None:

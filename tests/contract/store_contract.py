@@ -5,10 +5,12 @@ from typing import Protocol
 
 import pytest
 
-from projector.fold.delta import Delta, Key, Kind, Row, Update, Writes
-from projector.ports import BadRow, Batch, Fenced, Move, Park, Partition, Place, Store, Stuck
+from projector.fold.delta import UNTOUCHED, Delta, Key, Kind, Row, Update, Writes
+from projector.ports import BadRow, Batch, Fenced, Move, Park, Partition, Place, Store, Stuck, TooManyParked
 from projector.spec.definition import Definition
+from tests.support.records import event
 from tests.support.specs import definition
+from tests.support.wait import until
 
 FIRST, SECOND = Partition("orders", "id-1", 0), Partition("orders", "id-1", 1)
 
@@ -45,6 +47,17 @@ class Build(Protocol):
         """Partitions that stand still, with offset and message."""
         ...
 
+    def parked(self) -> Mapping[tuple[Partition, Key], list[tuple[int, str]]]:
+        """Parked events: offset and reason by partition and key."""
+        ...
+
+    def unpark(self, partition: Partition, key: Key) -> None:
+        """Pass over all parked events of a key, as a person may."""
+        ...
+
+
+MOST_PARKED = 3
+"""Parked keys that a build of these tests may have."""
 
 StoreFactory = Callable[[Definition], Build]
 
@@ -58,6 +71,11 @@ def commit(store: Store, moves: Sequence[Move], deltas: Writes, parked: Sequence
     """Submit and wait for the outcome."""
     store.submit(Batch(moves, deltas, parked))
     store.settle()
+
+
+def park(key: str, offset: int, reason: str = "", partition: Partition = FIRST) -> Park:
+    """An event of a key to keep aside."""
+    return Park(partition, (key,), event("A", {"id": key}, offset), reason)
 
 
 def places(**offsets: int) -> dict[Partition, Place]:
@@ -194,3 +212,98 @@ class StoreContract:
         store.clear_stuck(FIRST)
         store.clear_stuck(FIRST)
         assert build.stuck() == {}
+
+    def test_a_batch_is_on_its_way_until_it_is_settled(self, build: Build, store: Store) -> None:
+        store.submit(Batch([move(0, 3)], counted("a", 3)))
+        with pytest.raises(RuntimeError):
+            store.submit(Batch([move(3, 4)], counted("a")))
+        until("the outcome is known", store.ready, bool, 5, 0.005)
+        store.settle()
+        assert store.ready()
+        assert build.rows() == {("a",): {"total": 3, "name": "x"}}
+
+    def test_other_calls_wait_for_the_outcome_which_is_kept(self, build: Build, store: Store) -> None:
+        store.submit(Batch([move(0, 3)], counted("a", 3)))
+        assert store.positions([FIRST]) == places(first=3)
+        assert store.existing([("a",), ("b",)]) == {("a",)}
+        store.settle()
+        store.submit(Batch([move(1, 2)], counted("a")))
+        store.report_stuck(Stuck(FIRST, 3, "why"))
+        assert not store.discarded(FIRST, 3)
+        with pytest.raises(Fenced):
+            store.settle()
+        store.settle()
+        assert build.rows() == {("a",): {"total": 3, "name": "x"}}
+
+    def test_a_batch_that_is_left_on_its_way_happens_wholly_or_not_at_all(self, build: Build) -> None:
+        for position in range(5):
+            leaving = build.open()
+            before = leaving.positions([FIRST])[FIRST].offset
+            leaving.submit(Batch([move(before, before + 1)], counted("a") | counted(f"{position}")))
+            leaving.close()
+        # Whatever is still on its way is over when a commit of somebody else went through.
+        closer = build.open()
+        until("nobody moves the checkpoint", lambda: _moved(closer), bool, 10, 0.01)
+        total = closer.positions([FIRST])[FIRST].offset
+        assert sum(int(str(row["total"])) for key, row in build.rows().items() if key == ("a",)) == total
+
+    def test_existing_keys(self, store: Store) -> None:
+        commit(store, [move(0, 1)], counted("a") | counted("b"))
+        assert store.existing([]) == frozenset()
+        assert store.existing([("b",), ("c",), ("a",)]) == {("a",), ("b",)}
+
+    def test_untouched_columns_keep_what_they_have_or_get_their_default(self, build: Build, store: Store) -> None:
+        commit(store, [move(0, 1)], {("a",): [0, "x", UNTOUCHED], ("b",): [0, UNTOUCHED, 2]})
+        assert build.rows() == {("a",): {"name": "x", "total": 0}, ("b",): {"name": None, "total": 2}}
+        commit(store, [move(1, 2)], {("a",): [0, UNTOUCHED, 5], ("b",): [0, None, UNTOUCHED]})
+        assert build.rows() == {("a",): {"name": "x", "total": 5}, ("b",): {"name": None, "total": 2}}
+        commit(store, [move(2, 3)], {("a",): [2, "y", 1], ("b",): [2, UNTOUCHED, None], ("c",): [2, UNTOUCHED, 9]})
+        expected = {("a",): {"name": "y", "total": 1}, ("b",): {"name": None, "total": None}}
+        assert build.rows() == expected | {("c",): {"name": None, "total": 9}}
+
+    def test_parked_events_are_kept_and_told_with_the_position(self, build: Build, store: Store) -> None:
+        events = [park("a", 0, "it is broken"), park("a", 1), park("b", 0, "so is this", SECOND)]
+        commit(store, [move(0, 2), move(0, 1, SECOND)], counted("c"), events)
+        told = build.open().positions([FIRST, SECOND])
+        assert told == {FIRST: Place(2, 0, frozenset({("a",)})), SECOND: Place(1, 0, frozenset({("b",)}))}
+        assert build.rows() == {("c",): {"total": 1, "name": "x"}}
+        commit(store, [move(2, 3)], {}, [park("a", 2)])
+        assert build.parked() == {
+            (FIRST, ("a",)): [(0, "it is broken"), (1, ""), (2, "")],
+            (SECOND, ("b",)): [(0, "so is this")],
+        }
+
+    def test_parked_events_of_a_commit_that_failed_are_not_kept(self, build: Build, store: Store) -> None:
+        with pytest.raises(Fenced):
+            commit(store, [move(1, 2)], {}, [park("a", 1, "why")])
+        with pytest.raises(BadRow):
+            commit(store, [move(0, 1)], {("b",): [0, "x", 2**63]}, [park("a", 0, "why")])
+        assert build.parked() == {}
+        assert store.positions([FIRST]) == places(first=0)
+
+    def test_no_more_keys_are_parked_than_allowed(self, build: Build, store: Store) -> None:
+        for number in range(MOST_PARKED):
+            commit(store, [move(number, number + 1)], {}, [park(f"{number}", number, "why")])
+        with pytest.raises(TooManyParked, match=rf"would have {MOST_PARKED + 1} parked keys.* allows {MOST_PARKED}"):
+            commit(store, [move(MOST_PARKED, MOST_PARKED + 1)], counted("a"), [park("one more", MOST_PARKED, "why")])
+        assert build.rows() == {}
+        commit(store, [move(MOST_PARKED, MOST_PARKED + 1)], counted("a"), [park("0", MOST_PARKED)])
+        assert len(store.positions([FIRST])[FIRST].parked) == MOST_PARKED
+
+    def test_a_worker_that_knows_of_another_generation_is_fenced(self, build: Build, store: Store) -> None:
+        commit(store, [move(0, 1)], {}, [park("a", 0, "why")])
+        build.unpark(FIRST, ("a",))
+        with pytest.raises(Fenced):
+            commit(store, [move(1, 2)], {}, [park("a", 1)])
+        assert store.positions([FIRST]) == {FIRST: Place(1, 1)}
+        commit(store, [Move(FIRST, 1, 2, None, generation=1)], counted("a"))
+        assert build.parked() == {}
+
+
+def _moved(store: Store) -> bool:
+    offset = store.positions([FIRST])[FIRST].offset
+    try:
+        commit(store, [move(offset, offset + 1)], counted("a"))
+    except Fenced:
+        return False
+    return True

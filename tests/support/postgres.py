@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -10,9 +11,10 @@ from psycopg import conninfo, sql
 
 from projector.fold.delta import Key, Row
 from projector.ports import Ends, Partition
-from projector.registry import Identity, PublicName
+from projector.registry import Identity, PublicName, Waiting
 from projector.spec.definition import Definition
-from projector.stores.postgres import BuildSpec, PostgresRegistry, PostgresStore, load_build
+from projector.stores.postgres import BuildSpec, PostgresParking, PostgresRegistry, PostgresStore, load_build
+from projector.stores.postgres.keys import key_text
 
 INSTALLATION = "5e9c4a52-7d5c-4b9e-8f3a-000000000001"
 PASSWORD = "only-for-tests"  # noqa: S105 - roles of databases that live for a test
@@ -73,12 +75,14 @@ class PostgresBuild:
     spec: BuildSpec
     worker: str | None = None
     copy_from: int = 500
+    max_parked_keys: int = 3
     opened: list[PostgresStore] = field(default_factory=list)
 
     def open(self) -> PostgresStore:
         """A worker's store."""
         uri = self.database.uri(self.worker)
-        self.opened.append(PostgresStore(lambda: uri, self.spec, self.spec.epoch, copy_from=self.copy_from))
+        options = {"copy_from": self.copy_from, "max_parked_keys": self.max_parked_keys}
+        self.opened.append(PostgresStore(lambda: uri, self.spec, self.spec.epoch, **options))
         return self.opened[-1]
 
     def rows(self) -> dict[Key, Row]:
@@ -93,6 +97,30 @@ class PostgresBuild:
         """Decide that an event is to be passed over."""
         self.registry.discard(partition, offset, self.identity, "it is broken")
 
+    def parked(self) -> Mapping[tuple[Partition, Key], list[tuple[int, str]]]:
+        """Parked events: offset and reason by partition and key."""
+        return {
+            (waiting.parked.partition, waiting.key): [(one.at_offset, one.reason) for one in waiting.records]
+            for waiting in map(self.parking.read, self.parking.keys(self.identity))
+        }
+
+    def unpark(self, partition: Partition, key: Key) -> None:
+        """Pass over all parked events of a key."""
+        waiting = self.waiting(partition, key)
+        self.parking.discard(waiting, [record.at_offset for record in waiting.records], "a test said so")
+
+    def waiting(self, partition: Partition, key: Key) -> Waiting:
+        """The parked events of a key."""
+        found = [
+            one for one in self.parking.keys(self.identity) if (one.partition, one.text) == (partition, key_text(key))
+        ]
+        return self.parking.read(found[0])
+
+    @cached_property
+    def parking(self) -> PostgresParking:
+        """What people do with parked events."""
+        return PostgresParking(self.database.uri())
+
     def stuck(self) -> Mapping[Partition, tuple[int, str]]:
         """Partitions that stand still."""
         view = self.registry.observe(self.identity)
@@ -104,6 +132,7 @@ class PostgresBuild:
         """Release connections."""
         for store in self.opened:
             store.close()
+        self.parking.close()
         self.registry.close()
 
 

@@ -4,6 +4,7 @@ import click
 
 from projector.cli.checking import explain, lint, test
 from projector.cli.discarding import discard
+from projector.cli.parked import parked
 from projector.cli.running import run, work
 from projector.version import VERSION
 
@@ -14,5 +15,5 @@ def main() -> None:
     """Fold a Kafka log into PostgreSQL read models, exactly once."""
 
 
-for command in (run, work, lint, test, explain, discard):
+for command in (run, work, lint, test, explain, discard, parked):
     main.add_command(command)

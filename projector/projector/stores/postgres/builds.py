@@ -1,6 +1,6 @@
 """Builds in the registry: their steps, and what a worker has to know of one."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from psycopg import Cursor, errors
@@ -34,6 +34,20 @@ INSERT INTO projections.checkpoint
     (build, topic, topic_id, partition, start_offset, replay_end, next_offset, epoch, worker_role)
 VALUES (%s, %s, %s, %s, %s, %s, %s, 1, %s)
 """
+_ADMIT = """
+INSERT INTO projections.checkpoint
+    (build, topic, topic_id, partition, start_offset, replay_end, next_offset, epoch, worker_role)
+SELECT number, %s, %s, %s, 0, 0, 0, epoch, worker_role FROM projections.build WHERE number = %s
+ON CONFLICT DO NOTHING RETURNING partition
+"""
+_ROLE_OF_BUILD = (
+    "UPDATE projections.build SET worker_role = %s WHERE number = %s AND worker_role <> %s RETURNING number"
+)
+_ROLE_OF_PARTS = (
+    "UPDATE projections.checkpoint SET worker_role = %s WHERE build = %s",
+    "UPDATE projections.parked_key SET worker_role = %s WHERE build = %s",
+    "UPDATE projections.parked_event SET worker_role = %s WHERE build = %s",
+)
 _STATE = """
 SELECT b.state, b.table_schema, b.table_name, b.definition, p.id, p.public_schema, p.public_name, p.live_build
 FROM projections.build b JOIN projections.projection p ON p.id = b.projection
@@ -150,6 +164,35 @@ def open_catch_up(cursor: Cursor, build: int) -> None:
     record_build(cursor, build, "CatchUpOpened")
 
 
+def admit_partitions(cursor: Cursor, build: int, partitions: Collection[Partition]) -> None:
+    """Add checkpoints at offset 0 for partitions that have none.
+
+    At 0 and not at the partition's start: where retention was faster than we are, that is to be seen.
+    """
+    _require_kept(build, _get(cursor, build))
+    for partition in sorted(partitions):
+        cursor.execute(_ADMIT, (partition.topic, partition.topic_id, partition.number, build))
+        if cursor.fetchone() is not None:
+            record_build(cursor, build, "PartitionAdmitted", f"{partition.topic}/{partition.number}")
+
+
+def admit_worker(cursor: Cursor, build: int, worker_role: str) -> None:
+    """Hand the build over to another role."""
+    found = _get(cursor, build)
+    _require_kept(build, found)
+    grant_worker(cursor, worker_role, found.table_schema, found.table_name)
+    if cursor.execute(_ROLE_OF_BUILD, (worker_role, build, worker_role)).fetchone() is None:
+        return
+    for statement in _ROLE_OF_PARTS:
+        cursor.execute(statement, (worker_role, build))
+    record_build(cursor, build, "WorkerAdmitted", worker_role)
+
+
+def _require_kept(build: int, found: _Build) -> None:
+    if found.state in {BuildState.ABANDONED, BuildState.RETIRED}:
+        raise WrongState(f"build {build} is {found.state}")
+
+
 def publish(cursor: Cursor, build: int) -> None:
     """CatchingUp → Live where nothing is live yet; creates the public view."""
     found = _get(cursor, build)
@@ -190,13 +233,14 @@ def abandon(cursor: Cursor, build: int, reason: str) -> None:
 
 
 def retire(cursor: Cursor, build: int) -> None:
-    """Abandoned → Retired: table and checkpoints go."""
+    """Abandoned → Retired: table, checkpoints and parked events go."""
     found = _get(cursor, build)
     if found.state is BuildState.RETIRED:
         return
     _require(build, found, BuildState.ABANDONED)
     drop(cursor, "TABLE", found.table_schema, found.table_name)
     cursor.execute("DELETE FROM projections.checkpoint WHERE build = %s", (build,))
+    cursor.execute("DELETE FROM projections.parked_key WHERE build = %s", (build,))
     cursor.execute(_SET_STATE, (BuildState.RETIRED, build))
     record_build(cursor, build, "Retired", f"{found.table_schema}.{found.table_name}")
 

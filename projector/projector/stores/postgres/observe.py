@@ -11,7 +11,8 @@ from projector.registry import BuildState, BuildView, CheckpointView, Identity, 
 from projector.stores.postgres.definitions import parse
 
 _PROJECTION = """
-SELECT p.resource_uid, p.public_schema, p.public_name, p.live_build, b.*, c.*
+SELECT p.resource_uid, p.public_schema, p.public_name, p.live_build, b.*, c.*,
+    (SELECT count(*) FROM projections.parked_key k WHERE k.build = b.number) AS parked_keys
 FROM projections.projection p
 LEFT JOIN projections.build b ON b.projection = p.id AND b.state <> 'Retired'
 LEFT JOIN LATERAL (
@@ -63,6 +64,8 @@ def _build(row: Any) -> BuildView:
         published_at=row.published_at,
         reason=row.reason,
         checkpoints=tuple(_checkpoints(row)),
+        worker_role=row.worker_role,
+        parked_keys=row.parked_keys,
     )
 
 

@@ -4,7 +4,7 @@ Every act is one transaction that first holds the operator's row in share mode u
 updates that row, so an act of a deposed operator either ends before the take-over or does not begin.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 from psycopg import Cursor, errors
@@ -73,6 +73,14 @@ class PostgresRegistry:
         wish = builds.Wish(version, token, definition, partitions, worker_role)
         return self._act(epoch, lambda cursor: builds.begin(cursor, identity, wish))
 
+    def admit_partitions(self, epoch: int, build: int, partitions: Collection[Partition]) -> None:
+        """Checkpoints at offset 0 for partitions that were added."""
+        self._act(epoch, lambda cursor: builds.admit_partitions(cursor, build, partitions))
+
+    def admit_worker(self, epoch: int, build: int, worker_role: str) -> None:
+        """Build, checkpoints and what is parked become another role's."""
+        self._act(epoch, lambda cursor: builds.admit_worker(cursor, build, worker_role))
+
     def open_catch_up(self, epoch: int, build: int) -> None:
         """Replaying → CatchingUp."""
         self._act(epoch, lambda cursor: builds.open_catch_up(cursor, build))
@@ -137,7 +145,12 @@ class _NoRegistry(Exception):
 def _observe(cursor: Cursor, identity: Identity) -> ProjectionView | None:
     try:
         return observe.projection(cursor, identity)
-    except (errors.UndefinedTable, errors.InvalidSchemaName):
+    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+        # A registry that an older release made is there, and what it says must not be taken for nothing.
+        if "parked_key" in str(error):
+            raise RegistryError(
+                "the registry in this database is of an older release, its operator updates it"
+            ) from None
         raise _NoRegistry from None
 
 

@@ -61,6 +61,15 @@ def from_arrays(layout: Layout) -> sql.Composed:
     return sql.SQL("unnest({}) AS s ({})").format(arrays, _names(layout.names))
 
 
+def from_literals(layout: Layout, arrays: list[str]) -> sql.Composed:
+    """The given array literals as a source `s`."""
+    typed = [
+        sql.SQL("{}::{}[]").format(sql.Literal(array), sql.SQL(wire_type(kind)))
+        for array, kind in zip(arrays, layout.types, strict=True)
+    ]
+    return sql.SQL("unnest({}) AS s ({})").format(sql.SQL(", ").join(typed), _names(layout.names))
+
+
 def prepare(name: str, layout: Layout, statement: sql.Composable) -> sql.Composed:
     """PREPARE of a statement that reads `from_arrays`."""
     types = sql.SQL(", ").join(sql.SQL(wire_type(kind) + "[]") for kind in layout.types)

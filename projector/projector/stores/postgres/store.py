@@ -116,6 +116,7 @@ class PostgresStore:
         self._connection: Connection | None = None
         self._wire: Wire | None = None
         self._submitted: _Submitted | None = None
+        self._owed = False
         self._outcome: Exception | None = None
         self._places: dict[Partition, str] = {}
 
@@ -150,10 +151,11 @@ class PostgresStore:
         """
         if not batch.moves:
             raise ValueError("a commit without a move has nothing to be fenced by")
-        if self._submitted is not None or self._outcome is not None:
+        if self._owed:
             raise RuntimeError("nobody asked yet what became of the batch before")
         with self._translated(batch.deltas):
             self._send(batch)
+        self._owed = True
 
     def ready(self) -> bool:
         """Whether `settle` would not wait."""
@@ -166,9 +168,12 @@ class PostgresStore:
             return True
 
     def settle(self) -> None:
-        """Wait for the outcome; raises Fenced, StoreUnavailable, BadRow, TooManyParked."""
+        """Wait for the outcome; raises Fenced, StoreUnavailable, BadRow, TooManyParked.
+
+        Returns at once where no outcome is owed.
+        """
         self._land()
-        outcome, self._outcome = self._outcome, None
+        outcome, self._outcome, self._owed = self._outcome, None, False
         if outcome is not None:
             raise outcome
 
@@ -190,6 +195,7 @@ class PostgresStore:
     def close(self) -> None:
         """Release the connection. What is on its way happens or not."""
         self._submitted = self._outcome = None
+        self._owed = False
         self._leave()
 
     def _leave(self) -> None:
