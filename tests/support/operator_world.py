@@ -1,6 +1,6 @@
 """A cluster, databases and logs in memory, and the operator's loop on them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -179,10 +179,22 @@ class FakeRegistry:
         build = BuildView(
             self._numbers, version, token, BuildState.REPLAYING, epoch, definition, definition.fingerprint,
             f"t__b{self._numbers}", NOW, None, "",
-            tuple(checkpoint(partition, ends.start, ends.end) for partition, ends in partitions.items()),
+            tuple(checkpoint(partition, ends.start, ends.end) for partition, ends in partitions.items()), worker_role,
         )  # fmt: skip
         self.entry = replace(self.entry, builds=(*self.entry.builds, build))
         return self._numbers
+
+    def admit_partitions(self, epoch: int, build: int, partitions: Collection[Partition]) -> None:
+        del epoch
+        self._called("admit_partitions")
+        assert self.entry is not None
+        points = next(one for one in self.entry.builds if one.number == build).checkpoints
+        self._change(build, checkpoints=(*points, *(checkpoint(one, 0, 0) for one in partitions)))
+
+    def admit_worker(self, epoch: int, build: int, worker_role: str) -> None:
+        del epoch
+        self._called(f"admit {worker_role}")
+        self._change(build, worker_role=worker_role)
 
     def open_catch_up(self, epoch: int, build: int) -> None:
         del epoch
@@ -305,9 +317,9 @@ class World:
         cluster = self.cluster
         return deepcopy((cluster.projections, cluster.deployments_, self.registry.entry, self.registry.retired))
 
-    async def until_live(self) -> None:
+    async def until_live(self, **spec: Any) -> None:
         """Apply, replay, publish."""
-        self.cluster.apply()
+        self.cluster.apply(**spec)
         await self.settle()
         assert self.registry.entry is not None
         number = self.registry.entry.builds[-1].number

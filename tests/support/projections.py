@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from projection_operator.core.manifests import Owner, deployment
+from projection_operator.core.manifests import Owner, Run, deployment
 from projection_operator.core.observation import (
     Child,
     Desired,
@@ -92,6 +92,7 @@ def build(
         published_at=NOW if state is BuildState.LIVE else None,
         reason="",
         checkpoints=tuple(checkpoint(Partition("orders", "topic-1", n), offset) for n, offset in enumerate(at)),
+        worker_role=ROLE.role,
     )
     return replace(base, **changes)
 
@@ -111,7 +112,7 @@ def source(*ends: int, **changes: Any) -> SourceView:
 def manifest(number: int = 7, replicas: int = 1, wanted: ProjectionSpec | None = None) -> dict[str, Any]:
     """The Deployment of a build."""
     owner = Owner("shop", "orders", "uid-1")
-    return deployment(owner, wanted or spec(), number, 4, "1", replicas, IMAGE)
+    return deployment(owner, wanted or spec(), Run(number, 4, "1", replicas, IMAGE))
 
 
 def child(number: int = 7, ready: int = 1, replicas: int = 1, unavailable_since: datetime | None = None) -> Child:

@@ -43,6 +43,22 @@ class BeginBuild:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmitPartitions:
+    """Let a build read partitions that were added to its topics."""
+
+    build: int
+    partitions: tuple[Partition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitWorker:
+    """Hand a build over to the role that the workers log in as now."""
+
+    build: int
+    worker_role: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenCatchUp:
     """Let a build that has replayed everything follow the log."""
 
@@ -86,6 +102,7 @@ class RemoveFinalizer:
     """Let deletion go on."""
 
 
-RegistryAction = Claim | BeginBuild | OpenCatchUp | Publish | Abandon | Retire | DeleteProjection
+BuildAction = AdmitPartitions | AdmitWorker | OpenCatchUp | Publish | Abandon | Retire
+RegistryAction = Claim | BeginBuild | BuildAction | DeleteProjection
 ClusterAction = EnsureDeployment | RemoveDeployment | AddFinalizer | RemoveFinalizer
 Action = RegistryAction | ClusterAction

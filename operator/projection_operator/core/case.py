@@ -65,6 +65,11 @@ class Case:
         return self.live or self.candidate
 
     @cached_property
+    def kept(self) -> tuple[BuildView, ...]:
+        """Builds that are not given up."""
+        return tuple(build for build in self._builds if build.state is not BuildState.ABANDONED)
+
+    @cached_property
     def abandoned(self) -> tuple[BuildView, ...]:
         """Builds given up whose remains are to be removed."""
         return tuple(build for build in self._builds if build.state is BuildState.ABANDONED)
@@ -117,9 +122,25 @@ class Case:
     @cached_property
     def stuck(self) -> Unknown | None:
         """Events that stand in the way of the current build."""
+        return None if self.current is None else lag.stuck(self.current, self._identity)
+
+    @cached_property
+    def blocked(self) -> Unknown | None:
+        """Open transactions that hide events from the current build for too long."""
+        source, build = self.obs.source, self.current
+        if build is None or self.spec is None or not isinstance(source, SourceView):
+            return None
+        return lag.blocked(build, source, self.spec.source.kafka.bootstrap_servers, self.now)
+
+    @cached_property
+    def parked(self) -> Unknown | None:
+        """Keys of the current build that wait behind events that could not be applied."""
+        return None if self.current is None else lag.parked(self.current, self._identity)
+
+    @cached_property
+    def _identity(self) -> Identity:
         resource = self.obs.resource
-        owner = Identity(self.obs.site.installation, resource.namespace, resource.name)
-        return None if self.current is None else lag.stuck(self.current, owner)
+        return Identity(self.obs.site.installation, resource.namespace, resource.name)
 
     @cached_property
     def child(self) -> Child | None:

@@ -16,6 +16,8 @@ PROJECTION_LABEL = f"{GROUP}/projection"
 BUILD_LABEL = f"{GROUP}/build"
 EPOCH_ANNOTATION = f"{GROUP}/epoch"
 VERSION_ANNOTATION = f"{GROUP}/version"
+PARTITIONS_ANNOTATION = f"{GROUP}/partitions"
+"""On pods of builds whose topics may grow: a projector reads the partitions that there are when it starts."""
 MANAGED_BY = f"app.kubernetes.io/managed-by={MANAGER}"
 """Label selector of all that the operator made."""
 
@@ -23,6 +25,7 @@ CONTAINER = "projector"
 USER = 65532
 HTTP_PORT = 8080
 URI_FOLDER = "/etc/projector/target"
+SCHEMA_REGISTRY_FOLDER = "/etc/projector/schema-registry"
 GRACE_SECONDS = 15
 
 
@@ -33,6 +36,18 @@ class Owner:
     namespace: str
     name: str
     uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What runs. `version` is the build's own, which may differ from the spec's; `partitions` is "" where they stay."""
+
+    build: int
+    epoch: int
+    version: str
+    replicas: int
+    image: str
+    partitions: str = ""
 
 
 def deployment_name(name: str, build: int) -> str:
@@ -50,28 +65,26 @@ def selector_text(name: str, build: int) -> str:
     return ",".join(f"{key}={value}" for key, value in selector(name, build).items())
 
 
-def deployment(
-    owner: Owner, spec: ProjectionSpec, build: int, epoch: int, version: str, replicas: int, image: str
-) -> dict[str, Any]:
-    """The Deployment of `build`. `version` is the build's own, which may differ from the spec's."""
-    labels = _labels(owner.name, build)
+def deployment(owner: Owner, spec: ProjectionSpec, run: Run) -> dict[str, Any]:
+    """The Deployment of a build."""
+    labels = _labels(owner.name, run.build)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
-            "name": deployment_name(owner.name, build),
+            "name": deployment_name(owner.name, run.build),
             "namespace": owner.namespace,
             "labels": labels,
-            "annotations": {VERSION_ANNOTATION: version, EPOCH_ANNOTATION: str(epoch)},
+            "annotations": {VERSION_ANNOTATION: run.version, EPOCH_ANNOTATION: str(run.epoch)},
             "ownerReferences": [_owner_reference(owner)],
         },
         "spec": {
-            "replicas": replicas,
+            "replicas": run.replicas,
             "revisionHistoryLimit": 2,
-            "selector": {"matchLabels": selector(owner.name, build)},
+            "selector": {"matchLabels": selector(owner.name, run.build)},
             # A new pod joins before an old one leaves, and a pod that does not start takes nothing away.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": _template(spec, build, epoch, version, image, labels),
+            "template": _template(spec, run, labels),
         },
     }
 
@@ -99,20 +112,18 @@ def _labels(name: str, build: int) -> dict[str, str]:
     }
 
 
-def _template(
-    spec: ProjectionSpec, build: int, epoch: int, version: str, image: str, labels: Mapping[str, str]
-) -> dict[str, Any]:
-    own = {
-        "metadata": {"labels": dict(labels), "annotations": {VERSION_ANNOTATION: version}},
-        "spec": _pod(spec, build, epoch, image),
-    }
+def _template(spec: ProjectionSpec, run: Run, labels: Mapping[str, str]) -> dict[str, Any]:
+    annotations = {VERSION_ANNOTATION: run.version}
+    if run.partitions:
+        annotations[PARTITIONS_ANNOTATION] = run.partitions
+    own = {"metadata": {"labels": dict(labels), "annotations": annotations}, "spec": _pod(spec, run)}
     merged = merge(own, spec.projector.template or {})
     # Whatever the template says, the Deployment must find its pods.
     return merge(merged, {"metadata": {"labels": dict(labels)}})
 
 
-def _pod(spec: ProjectionSpec, build: int, epoch: int, image: str) -> dict[str, Any]:
-    secret = spec.target.postgresql.connection_secret_ref
+def _pod(spec: ProjectionSpec, run: Run) -> dict[str, Any]:
+    secrets = _secrets(spec)
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -124,31 +135,63 @@ def _pod(spec: ProjectionSpec, build: int, epoch: int, image: str) -> dict[str, 
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(spec, build, epoch, image)],
+        "containers": [_container(spec, run, secrets)],
         "volumes": [
-            {
-                "name": "target",
-                "secret": {
-                    "secretName": secret.name,
-                    "items": [{"key": secret.key, "path": "uri"}],
-                    "defaultMode": 0o440,
-                },
-            },
+            *(_volume(secret) for secret in secrets),
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
         ],
     }
 
 
-def _container(spec: ProjectionSpec, build: int, epoch: int, image: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """A key of a Secret as a file `<folder>/<path>`, on a volume `volume`."""
+
+    volume: str
+    name: str
+    key: str
+    folder: str
+    path: str
+
+
+def _secrets(spec: ProjectionSpec) -> tuple[_Secret, ...]:
+    target = spec.target.postgresql.connection_secret_ref
+    found = [_Secret("target", target.name, target.key, URI_FOLDER, "uri")]
+    registry = spec.source.kafka.schema_registry
+    if registry is not None and registry.credentials_secret_ref is not None:
+        ref = registry.credentials_secret_ref
+        found.append(_Secret("schema-registry", ref.name, ref.key, SCHEMA_REGISTRY_FOLDER, "credentials"))
+    return tuple(found)
+
+
+def _volume(secret: _Secret) -> dict[str, Any]:
+    items = [{"key": secret.key, "path": secret.path}]
+    return {"name": secret.volume, "secret": {"secretName": secret.name, "items": items, "defaultMode": 0o440}}
+
+
+def _environment(spec: ProjectionSpec) -> dict[str, str]:
+    """What a projector has to know beside its build's definition, which the registry holds."""
+    kafka = spec.source.kafka
+    found = {
+        "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": ",".join(kafka.bootstrap_servers),
+        "PROJECTOR_TARGET_URI_FILE": f"{URI_FOLDER}/uri",
+        "PROJECTOR_HTTP_PORT": str(HTTP_PORT),
+        "PROJECTOR_BAD_DATA": spec.errors.bad_data,
+        "PROJECTOR_MAX_PARKED_KEYS": str(spec.errors.max_parked_keys),
+    }
+    if kafka.schema_registry is not None:
+        found["PROJECTOR_SCHEMA_REGISTRY_URL"] = kafka.schema_registry.url
+        if kafka.schema_registry.credentials_secret_ref is not None:
+            found["PROJECTOR_SCHEMA_REGISTRY_CREDENTIALS_FILE"] = f"{SCHEMA_REGISTRY_FOLDER}/credentials"
+    return found
+
+
+def _container(spec: ProjectionSpec, run: Run, secrets: tuple[_Secret, ...]) -> dict[str, Any]:
     return {
         "name": CONTAINER,
-        "image": image,
-        "args": ["work", "--build", str(build), "--epoch", str(epoch)],
-        "env": [
-            {"name": "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS", "value": ",".join(spec.source.kafka.bootstrap_servers)},
-            {"name": "PROJECTOR_TARGET_URI_FILE", "value": f"{URI_FOLDER}/uri"},
-            {"name": "PROJECTOR_HTTP_PORT", "value": str(HTTP_PORT)},
-        ],
+        "image": run.image,
+        "args": ["work", "--build", str(run.build), "--epoch", str(run.epoch)],
+        "env": [{"name": name, "value": value} for name, value in _environment(spec).items()],
         "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
         "startupProbe": _probe("/healthz", period=1, failures=60),
         "livenessProbe": _probe("/healthz", period=10, failures=6),
@@ -161,7 +204,7 @@ def _container(spec: ProjectionSpec, build: int, epoch: int, image: str) -> dict
         },
         "terminationMessagePolicy": "File",
         "volumeMounts": [
-            {"name": "target", "mountPath": URI_FOLDER, "readOnly": True},
+            *({"name": one.volume, "mountPath": one.folder, "readOnly": True} for one in secrets),
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own empty volume
         ],
     }

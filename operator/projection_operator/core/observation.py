@@ -94,10 +94,12 @@ class SourceView:
     """The log, read after the registry, so that no checkpoint can be beyond an end that is only old.
 
     `oldest` has the timestamp in ms of the first unread event of each partition; None or empty: not known.
+    `unsettled` says since when an open transaction has been seen to hold a partition's end where it is.
     """
 
     ends: Mapping[Partition, Ends]
     oldest: Mapping[Partition, int] | None = None
+    unsettled: Mapping[Partition, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

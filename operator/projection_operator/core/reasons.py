@@ -52,6 +52,8 @@ class Reason(StrEnum):
     SOURCE_CHANGED = "SourceChanged"
     PARTITIONS_GROWN = "PartitionsGrown"
     PARTITIONS_STUCK = "PartitionsStuck"
+    PARKED_KEYS = "ParkedKeys"
+    SOURCE_BLOCKED = "SourceBlocked"
     DEPLOYMENT_REFUSED = "DeploymentRefused"
 
     # Events only.
@@ -101,7 +103,8 @@ ADVICE: dict[Reason, str] = {
     Reason.TARGET_IN_USE: "Drop what depends on it, or set deletionPolicy to Retain.",
     Reason.TARGET_UNSUITABLE: "Mend the database, or name another one in the Secret.",
     Reason.SOURCE_CHANGED: "Positions in the read model speak of another log. Put the old log back, or build anew.",
-    Reason.PARTITIONS_GROWN: "Events of the new partitions are not folded. Build anew.",
+    Reason.PARTITIONS_GROWN: "Events of the new partitions are not folded. Build anew, with another ordering if keys "
+    "moved between partitions.",
     Reason.DEPLOYMENT_REFUSED: "Look at spec.projector and at quotas and policies of the namespace.",
     Reason.TARGET_UNAVAILABLE: "The operator tries again by itself.",
     Reason.SOURCE_UNAVAILABLE: "The operator tries again by itself.",

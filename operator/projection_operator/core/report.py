@@ -9,7 +9,7 @@ from projection_operator.core.edges import Outcome
 from projection_operator.core.manifests import selector_text
 from projection_operator.core.observation import Unknown
 from projection_operator.core.reasons import STALLED, Reason
-from projection_operator.core.status import Candidate, ConditionType, LagStatus, Phase, Status
+from projection_operator.core.status import Candidate, ConditionType, LagStatus, ParkedStatus, Phase, Status
 from projection_operator.core.upkeep import wanted_replicas
 from projector.registry import BuildState, BuildView
 
@@ -30,6 +30,7 @@ def report(case: Case, said: Outcome) -> Status:
         live_version=version,
         live_build=live,
         candidate=_candidate(case),
+        parked=_parked(case),
         lag=LagStatus(events=case.lag.events, seconds=case.lag.seconds) if isinstance(case.lag, lag.Lag) else None,
         replicas=_replicas(case),
         selector=_selector(case),
@@ -96,10 +97,10 @@ def _trouble(case: Case, build: BuildView) -> Unknown | None:
     """What keeps `build` from being fed, worst first."""
     if case.stuck is not None:
         return case.stuck
-    for part in (case.misfit, case.obs.worker, case.obs.source):
+    for part in (case.misfit, case.obs.worker, case.obs.source, case.blocked):
         if isinstance(part, Unknown):
             return part
-    return _nobody_works(case, build)
+    return _nobody_works(case, build) or case.parked
 
 
 def _nobody_works(case: Case, build: BuildView) -> Unknown | None:
@@ -141,6 +142,10 @@ def _candidate(case: Case) -> Candidate | None:
     if build is None:
         return None
     return Candidate(version=build.version, build=build.number, step=build.state, percent=lag.percent(build))
+
+
+def _parked(case: Case) -> ParkedStatus | None:
+    return None if case.current is None else ParkedStatus(keys=case.current.parked_keys)
 
 
 def _replicas(case: Case) -> int | None:

@@ -62,6 +62,12 @@ class LagStatus(Model):
     seconds: Annotated[Int64 | None, Field(description="Age of the oldest of them; 0 when there is none.")] = None
 
 
+class ParkedStatus(Model):
+    """What the live build, or else the candidate, keeps aside. Absent where it is not known."""
+
+    keys: Annotated[Int64, Field(description="Keys that wait behind an event that could not be applied.")]
+
+
 class Status(Model):
     """The whole of it."""
 
@@ -73,6 +79,7 @@ class Status(Model):
     live_build: Annotated[Int64 | None, Field(description="Build that the public name shows.")] = None
     candidate: Candidate | None = None
     lag: LagStatus | None = None
+    parked: ParkedStatus | None = None
     replicas: Annotated[int | None, Field(description="Projector pods of the build in work.")] = None
     selector: Annotated[str | None, Field(description="Label selector of these pods.")] = None
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()

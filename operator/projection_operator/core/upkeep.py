@@ -1,10 +1,29 @@
 """What holds whatever comes next: Deployments of the builds in work, and removal of what is given up."""
 
-from projection_operator.core.actions import Abandon, Action, EnsureDeployment, RemoveDeployment, Retire
+from collections.abc import Mapping
+from typing import Any
+
+from projection_operator.core import lag
+from projection_operator.core.actions import (
+    Abandon,
+    Action,
+    AdmitPartitions,
+    AdmitWorker,
+    EnsureDeployment,
+    RemoveDeployment,
+    Retire,
+)
 from projection_operator.core.case import Case
-from projection_operator.core.manifests import VERSION_ANNOTATION, Owner, deployment
+from projection_operator.core.manifests import (
+    CONTAINER,
+    PARTITIONS_ANNOTATION,
+    VERSION_ANNOTATION,
+    Owner,
+    Run,
+    deployment,
+)
 from projection_operator.core.merge import contains
-from projection_operator.core.observation import Child, Unknown
+from projection_operator.core.observation import Child, SourceView, Unknown, WorkerAccess
 from projector.spec.models import ProjectionSpec
 
 
@@ -15,42 +34,72 @@ def upkeep(case: Case, next_actions: tuple[Action, ...]) -> tuple[Action, ...]:
     if isinstance(case.obs.registry, Unknown):
         return _carry_on(case)
     leaving = {action.build for action in next_actions if isinstance(action, Abandon)}
-    return (*_ensure_current(case, leaving), *_remove(case), *_retire(case))
+    return (
+        *_hand_over(case, leaving),
+        *_admit(case, leaving),
+        *_ensure_current(case, leaving),
+        *_remove(case),
+        *_retire(case),
+    )
+
+
+def _admit(case: Case, leaving: set[int]) -> tuple[Action, ...]:
+    source = case.obs.source
+    if not isinstance(source, SourceView):
+        return ()
+    growing = [b for b in case.kept if b.number not in leaving and lag.may_grow(b)]
+    wanting = [(build.number, lag.added(build, source)) for build in growing]
+    return tuple(AdmitPartitions(number, new) for number, new in wanting if new)
+
+
+def _hand_over(case: Case, leaving: set[int]) -> tuple[Action, ...]:
+    worker = case.obs.worker
+    if not isinstance(worker, WorkerAccess):
+        return ()
+    others = [build.number for build in case.kept if build.worker_role != worker.role and build.number not in leaving]
+    return tuple(AdmitWorker(number, worker.role) for number in others)
 
 
 def _ensure_current(case: Case, leaving: set[int]) -> tuple[Action, ...]:
-    build = case.current
-    if build is None or build.number in leaving:
+    build, spec = case.current, case.spec
+    if build is None or spec is None or build.number in leaving:
         return ()
-    return _ensure(case, build.number, build.epoch, build.version)
+    image = build.definition.image or _image(case, spec)
+    partitions = str(len(build.checkpoints)) if lag.may_grow(build) else ""
+    run = Run(build.number, build.epoch, build.version, wanted_replicas(spec), image, partitions)
+    return _ensure(case, spec, run)
 
 
 def _carry_on(case: Case) -> tuple[Action, ...]:
     # The registry is silent: keep what runs, so that suspend, scaling and the template work through an outage.
-    child = case.child
-    if child is None:
+    child, spec = case.child, case.spec
+    if child is None or spec is None:
         return ()
     annotations = child.manifest.get("metadata", {}).get("annotations", {})
-    return _ensure(case, child.build, child.epoch, annotations.get(VERSION_ANNOTATION, ""))
+    pods = child.manifest["spec"]["template"]
+    partitions = pods["metadata"].get("annotations", {}).get(PARTITIONS_ANNOTATION, "")
+    # Which image holds the handler of a build is written in the registry, and in what runs.
+    image = _image_of(pods) if spec.handler else _image(case, spec)
+    version = annotations.get(VERSION_ANNOTATION, "")
+    return _ensure(case, spec, Run(child.build, child.epoch, version, wanted_replicas(spec), image, partitions))
 
 
-def _ensure(case: Case, build: int, epoch: int, version: str) -> tuple[Action, ...]:
-    if case.spec is None:
-        return ()
+def _image_of(pods: Mapping[str, Any]) -> str:
+    image: str = next(one["image"] for one in pods["spec"]["containers"] if one["name"] == CONTAINER)
+    return image
+
+
+def _image(case: Case, spec: ProjectionSpec) -> str:
+    return spec.projector.image or case.obs.site.projector_image
+
+
+def _ensure(case: Case, spec: ProjectionSpec, run: Run) -> tuple[Action, ...]:
     resource = case.obs.resource
-    manifest = deployment(
-        Owner(resource.namespace, resource.name, resource.uid),
-        case.spec,
-        build,
-        epoch,
-        version,
-        replicas=wanted_replicas(case.spec),
-        image=case.spec.projector.image or case.obs.site.projector_image,
-    )
-    running = next((child for child in case.children if child.build == build), None)
+    manifest = deployment(Owner(resource.namespace, resource.name, resource.uid), spec, run)
+    running = next((child for child in case.children if child.build == run.build), None)
     if running is not None and contains(running.manifest, manifest):
         return ()
-    return (EnsureDeployment(build, manifest),)
+    return (EnsureDeployment(run.build, manifest),)
 
 
 def wanted_replicas(spec: ProjectionSpec) -> int:

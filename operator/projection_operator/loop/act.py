@@ -6,7 +6,10 @@ from projection_operator.core.actions import (
     Abandon,
     Action,
     AddFinalizer,
+    AdmitPartitions,
+    AdmitWorker,
     BeginBuild,
+    BuildAction,
     Claim,
     DeleteProjection,
     EnsureDeployment,
@@ -116,15 +119,25 @@ def registry_call(seen: Seen, action: RegistryAction) -> Callable[[Registry, int
             case BeginBuild():
                 wish = (action.version, action.token, action.definition, action.partitions, action.worker_role)
                 registry.begin(epoch, me, *wish)
-            case OpenCatchUp():
-                registry.open_catch_up(epoch, action.build)
-            case Publish():
-                registry.publish(epoch, action.build)
-            case Abandon():
-                registry.abandon(epoch, action.build, action.reason)
-            case Retire():
-                registry.retire(epoch, action.build)
             case DeleteProjection():
                 registry.delete(epoch, me)
+            case _:
+                _on_build(registry, epoch, action)
 
     return call
+
+
+def _on_build(registry: Registry, epoch: int, action: BuildAction) -> None:
+    match action:
+        case AdmitPartitions():
+            registry.admit_partitions(epoch, action.build, action.partitions)
+        case AdmitWorker():
+            registry.admit_worker(epoch, action.build, action.worker_role)
+        case OpenCatchUp():
+            registry.open_catch_up(epoch, action.build)
+        case Publish():
+            registry.publish(epoch, action.build)
+        case Abandon():
+            registry.abandon(epoch, action.build, action.reason)
+        case Retire():
+            registry.retire(epoch, action.build)

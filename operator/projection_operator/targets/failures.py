@@ -1,7 +1,9 @@
 """What clients raise, in the words of reasons."""
 
 import re
+from collections.abc import Sequence
 
+from projection_operator.core.lag import topic_field
 from projection_operator.core.observation import TAKE_OVER, Unknown
 from projection_operator.core.reasons import Reason
 from projector.ports import SourceUnavailable, StoreUnavailable, TopicMissing
@@ -65,10 +67,10 @@ def of_act(error: Exception, where: str) -> Unknown:
             return of_login(error, where)
 
 
-def of_source(error: Exception, servers: str) -> Unknown:
-    """Why the log could not be read."""
+def of_source(error: Exception, servers: str, topics: Sequence[str]) -> Unknown:
+    """Why the log could not be read; `topics` as the spec names them."""
     if isinstance(error, TopicMissing):
-        return Unknown(Reason.TOPIC_MISSING, f"spec.source.kafka.topics[0]: {error} on {servers}")
+        return Unknown(Reason.TOPIC_MISSING, f"{topic_field(topics, error.topic)}: {error} on {servers}")
     text = _NO_ANSWER if isinstance(error, TimeoutError) else str(error)
     named = text if servers in text else f"{servers}: {text}"
     return Unknown(Reason.SOURCE_UNAVAILABLE, f"spec.source.kafka.bootstrapServers: {named}")

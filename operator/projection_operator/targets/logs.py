@@ -1,6 +1,7 @@
 """Kafka clusters, for the loop: ends of topics and the age of what is unread."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from projection_operator.core.observation import SourceView, Unknown
 from projection_operator.targets.failures import SOURCE_ERRORS, of_source
@@ -12,11 +13,35 @@ AGE_TIMEOUT = 1.5
 """Seconds."""
 
 
+class Unsettled:
+    """Since when ends have been seen to stand still while something is written behind them.
+
+    Timestamps of records would not do: producers may give any. So what is remembered is what was seen here, and a
+    transaction that hangs is told a little later after a restart of the operator.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, Partition], tuple[int, datetime]] = {}
+
+    def look(self, address: str, ends: Mapping[Partition, Ends], now: datetime) -> dict[Partition, datetime]:
+        """Take in how the ends are now. One that is settled, or has moved, begins anew."""
+        found = {}
+        for partition, bounds in ends.items():
+            before = self._seen.pop((address, partition), None)
+            if bounds.written is None or bounds.written <= bounds.end:
+                continue
+            since = before[1] if before is not None and before[0] == bounds.end else now
+            self._seen[address, partition] = (bounds.end, since)
+            found[partition] = since
+        return found
+
+
 class Logs:
     """One admin client per cluster."""
 
     def __init__(self, make: Callable[[Sequence[str]], SourceAdmin]) -> None:
         self._admins: Pool[SourceAdmin] = Pool("log", lambda servers: make(servers.split(",")))
+        self._unsettled = Unsettled()
 
     async def describe(
         self,
@@ -29,9 +54,10 @@ class Logs:
         try:
             ends = await self._admins.run(address, lambda admin: admin.describe(topics), DESCRIBE_TIMEOUT)
         except SOURCE_ERRORS as error:
-            return of_source(error, ",".join(servers))
+            return of_source(error, ",".join(servers), topics)
         behind = unread(ends)
-        return SourceView(ends, await self._ages(address, behind) if behind else {})
+        unsettled = self._unsettled.look(address, ends, datetime.now(UTC))
+        return SourceView(ends, await self._ages(address, behind) if behind else {}, unsettled)
 
     async def _ages(self, address: str, behind: Mapping[Partition, int]) -> Mapping[Partition, int] | None:
         try:

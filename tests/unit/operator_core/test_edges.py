@@ -10,18 +10,22 @@ from projection_operator.core.case import Case
 from projection_operator.core.conditions import previous
 from projection_operator.core.decide import decide
 from projection_operator.core.edges import EDGES, edge
-from projection_operator.core.observation import FINALIZER, Desired, Observation
+from projection_operator.core.observation import FINALIZER, Desired, Observation, SourceView, WorkerAccess
 from projection_operator.core.reasons import Reason
+from projector.ports import Ends, Partition
 from projector.registry import BuildState, PublicName
 from tests.support.projections import (
     INVALID,
     NO_SECRET,
     NOW,
+    P0,
+    P1,
     SOURCE_DOWN,
     TARGET_DOWN,
     TOPIC_MISSING,
     UNREADABLE,
     build,
+    checkpoint,
     child,
     desired,
     observation,
@@ -114,6 +118,11 @@ ROWS = (
         Reason.TARGET_CHANGED, (), (T, F, T),
     ),
     Row("live, log does not fit", observation(source=source(100, 90)), Reason.SOURCE_CHANGED, (), (T, F, T)),
+    Row(
+        "live, log does not fit",
+        observation(source=SourceView({P0: Ends(101, 120), P1: Ends(0, 100)})),
+        Reason.SOURCE_CHANGED, (), (T, F, T),
+    ),
     Row("live, log does not fit", observation(source=TOPIC_MISSING), Reason.TOPIC_MISSING, (), (T, F, T)),
     Row(
         "live, other version",
@@ -226,6 +235,53 @@ def test_an_abandoned_build_goes_in_two_steps_while_the_next_one_begins() -> Non
 def test_a_deployment_of_a_build_that_is_no_more_is_removed() -> None:
     decision = decide(observation(children=(child(), child(3))), NOW)
     assert decision.actions == (actions.RemoveDeployment("orders-b3"),)
+
+
+COMMUTATIVE = {"ordering": {"mode": "Commutative"}}
+COUNTING = desired(
+    **COMMUTATIVE, rules=[{"events": ["E"], "key": {"id": "event.id"}, "increment": {"total": "event.n"}}]
+)
+
+
+def test_where_order_does_not_matter_added_partitions_are_admitted_and_projectors_start_anew() -> None:
+    assert COUNTING.definition is not None
+    counting = build(definition=COUNTING.definition)
+    seen = observation(desired=COUNTING, registry=view(counting), source=source(100, 100, 7))
+    admit, ensure = decide(seen, NOW).actions
+    assert admit == actions.AdmitPartitions(7, (Partition("orders", "topic-1", 2),))
+    assert isinstance(ensure, actions.EnsureDeployment)  # the one of a test without the annotation
+    admitted = replace(counting, checkpoints=(*counting.checkpoints, checkpoint(Partition("orders", "topic-1", 2), 0)))
+    (after,) = decide(replace(seen, registry=view(admitted)), NOW).actions
+    assert isinstance(after, actions.EnsureDeployment)
+    annotations = [
+        one.manifest["spec"]["template"]["metadata"]["annotations"]["projections.dev/partitions"]
+        for one in (ensure, after)
+    ]
+    assert annotations == ["2", "3"]
+
+
+def test_partitions_are_admitted_to_every_build_but_those_given_up() -> None:
+    assert COUNTING.definition is not None
+    builds = [
+        build(state, number=number, definition=COUNTING.definition)
+        for number, state in enumerate((BuildState.ABANDONED, BuildState.LIVE, BuildState.REPLAYING), 7)
+    ]
+    seen = observation(desired=COUNTING, registry=view(*builds), source=source(100, 100, 7), children=())
+    admitted = [one.build for one in decide(seen, NOW).actions if isinstance(one, actions.AdmitPartitions)]
+    assert admitted == [8, 9]
+
+
+def test_a_build_goes_over_to_the_role_that_workers_log_in_as() -> None:
+    seen = observation(worker=WorkerAccess("another_role"))
+    assert decide(seen, NOW).actions == (actions.AdmitWorker(7, "another_role"),)
+    assert decide(observation(worker=NO_SECRET), NOW).actions == ()
+
+
+def test_a_handler_runs_in_the_image_of_its_build() -> None:
+    with_handler = build().definition.model_copy(update={"handler": "shop.p:f", "image": "team@sha256:1"})
+    (ensure,) = decide(observation(registry=view(build(definition=with_handler))), NOW).actions
+    assert isinstance(ensure, actions.EnsureDeployment)
+    assert ensure.manifest["spec"]["template"]["spec"]["containers"][0]["image"] == "team@sha256:1"
 
 
 def test_through_an_outage_of_the_registry_suspend_and_scaling_still_work() -> None:

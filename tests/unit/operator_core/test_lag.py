@@ -6,9 +6,22 @@ from projection_operator.core import lag
 from projection_operator.core.observation import SourceView, Unknown
 from projection_operator.core.reasons import Reason
 from projector.ports import Ends, Partition
-from projector.registry import BuildState
-from tests.support.projections import IDENTITY, NOW, P0, P1, SOURCE_DOWN, TOPIC_MISSING, build, checkpoint, source
+from projector.registry import BuildState, BuildView
+from projector.spec.definition import Definition
+from tests.support.projections import (
+    IDENTITY,
+    NOW,
+    P0,
+    P1,
+    SOURCE_DOWN,
+    TOPIC_MISSING,
+    build,
+    checkpoint,
+    source,
+    spec,
+)
 
+PAYMENTS = Partition("payments", "id-2", 0)
 SECONDS_AGO = int(NOW.timestamp() * 1000)
 
 
@@ -17,8 +30,8 @@ SECONDS_AGO = int(NOW.timestamp() * 1000)
     [
         ((100, 100), source(100, 100), 0, 0),
         ((90, 40), source(100, 100), 70, 8),
-        # Retention took events that were never read: they cannot be read any more, and are no lag.
-        ((10, 100), SourceView({P0: Ends(60, 100), P1: Ends(0, 100)}, {P0: SECONDS_AGO - 3_000}), 40, 3),
+        # Retention took what was read.
+        ((60, 100), SourceView({P0: Ends(60, 100), P1: Ends(0, 100)}, {P0: SECONDS_AGO - 3_000}), 40, 3),
         # Unread, but nobody could say how old: unknown is not zero.
         ((90, 100), source(100, 100, oldest=None), 10, None),
         ((90, 100), source(100, 100, oldest={}), 10, None),
@@ -46,6 +59,59 @@ def test_a_checkpoint_beyond_the_end_is_never_lag_zero() -> None:
         "spec.source.kafka.topics[0]: topic orders, partition 1, ends at offset 100, before the position 101 of the "
         "read model: records were lost or cut off",
     )
+
+
+def test_retention_that_overtook_a_checkpoint_is_never_lag_zero() -> None:
+    log = SourceView({P0: Ends(100, 100), P1: Ends(0, 100)})
+    assert lag.measure(build(at=(99, 100)), log, NOW) == Unknown(
+        Reason.SOURCE_CHANGED,
+        "spec.source.kafka.topics[0]: topic orders, partition 0, starts at offset 100, after the position 99 of the "
+        "read model: retention (or delete-records) overtook it, and 1 offsets can be read no more",
+    )
+    assert lag.measure(build(at=(100, 100)), log, NOW) == lag.Lag(0, 0)
+
+
+def of_two_topics(mode: str = "PerKey") -> BuildView:
+    """A build of orders (2 partitions) and payments (1)."""
+    rule = {"events": ["E"], "key": {"id": "event.id"}, "increment": {"total": "event.n"}}
+    wanted = spec(
+        source={"kafka": {"bootstrapServers": ["kafka:9092"], "topics": ["payments", "orders"]}},
+        rules=[rule],
+        ordering={"mode": mode},
+    )
+    points = tuple(checkpoint(partition, 100) for partition in (P0, P1, PAYMENTS))
+    return build(checkpoints=points, definition=Definition.of(wanted))
+
+
+def two_topics(*more: Partition, payments: Partition = PAYMENTS) -> SourceView:
+    return SourceView(dict.fromkeys((P0, P1, payments, *more), Ends(0, 100)))
+
+
+def test_each_topic_is_named_by_its_place_in_the_spec() -> None:
+    again = lag.source_changed(of_two_topics(), two_topics(payments=Partition("payments", "other", 0)))
+    assert again is not None
+    assert again.message.startswith("spec.source.kafka.topics[0]: topic payments, partition 0, is not the one")
+    fallen = two_topics()
+    ahead = lag.source_changed(of_two_topics(), SourceView({**fallen.ends, P1: Ends(0, 99)}))
+    assert ahead is not None
+    assert ahead.message.startswith("spec.source.kafka.topics[1]: topic orders, partition 1, ends at offset 99")
+
+
+def test_growth_is_counted_per_topic() -> None:
+    found = lag.grown(of_two_topics(), two_topics(Partition("payments", "id-2", 1)))
+    assert found is not None
+    assert found.message == ("spec.source.kafka.topics[0]: topic payments has 2 partitions, build 7 was begun with 1")
+
+
+def test_where_order_does_not_matter_a_topic_may_grow() -> None:
+    new = Partition("payments", "id-2", 1)
+    assert lag.grown(of_two_topics(mode="Commutative"), two_topics(new)) is None
+    assert lag.added(of_two_topics(mode="Commutative"), two_topics(new)) == (new,)
+
+
+def test_partitions_of_a_topic_created_anew_are_not_added_ones() -> None:
+    again = two_topics(payments=Partition("payments", "other", 0))
+    assert lag.added(of_two_topics(mode="Commutative"), again) == ()
 
 
 def test_another_incarnation_of_the_topic_is_never_lag_zero() -> None:

@@ -37,6 +37,8 @@ POD = {
                 {"name": "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS", "value": "kafka:9092"},
                 {"name": "PROJECTOR_TARGET_URI_FILE", "value": "/etc/projector/target/uri"},
                 {"name": "PROJECTOR_HTTP_PORT", "value": "8080"},
+                {"name": "PROJECTOR_BAD_DATA", "value": "ParkKey"},
+                {"name": "PROJECTOR_MAX_PARKED_KEYS", "value": "100"},
             ],
             "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
             "startupProbe": {
@@ -150,12 +152,53 @@ def test_a_template_is_laid_over_by_names() -> None:
         "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
         "PROJECTOR_TARGET_URI_FILE": "/etc/projector/target/uri",
         "PROJECTOR_HTTP_PORT": "9090",
+        "PROJECTOR_BAD_DATA": "ParkKey",
+        "PROJECTOR_MAX_PARKED_KEYS": "100",
         "EXTRA": "1",
     }
     assert "livenessProbe" not in projector
     assert [one["mountPath"] for one in projector["volumeMounts"]] == ["/etc/projector/target", "/tmp", "/cache"]  # noqa: S108 - the pod's own
     assert [one["name"] for one in pod["volumes"]] == ["target", "tmp", "cache"]
     assert sidecar == {"name": "sidecar", "image": "sidecar:1"}
+
+
+def environment(made: dict[str, Any]) -> dict[str, str]:
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    return {one["name"]: one["value"] for one in container["env"]}
+
+
+def test_what_happens_to_bad_events_reaches_the_pods() -> None:
+    made = environment(manifest(wanted=spec(errors={"badData": "Stop", "maxParkedKeys": 7})))
+    assert (made["PROJECTOR_BAD_DATA"], made["PROJECTOR_MAX_PARKED_KEYS"]) == ("Stop", "7")
+
+
+def with_registry(**more: Any) -> dict[str, Any]:
+    registry = {"url": "https://schemas:8081", **more}
+    kafka = {"bootstrapServers": ["kafka:9092"], "topics": ["orders"], "format": "Avro", "schemaRegistry": registry}
+    return manifest(wanted=spec(source={"kafka": kafka}))
+
+
+def test_a_schema_registry_without_credentials() -> None:
+    made = with_registry()
+    assert environment(made)["PROJECTOR_SCHEMA_REGISTRY_URL"] == "https://schemas:8081"
+    assert "PROJECTOR_SCHEMA_REGISTRY_CREDENTIALS_FILE" not in environment(made)
+    assert made["spec"]["template"]["spec"]["volumes"] == POD["volumes"]
+
+
+def test_credentials_of_a_schema_registry_are_a_file() -> None:
+    made = with_registry(credentialsSecretRef={"name": "schemas", "key": "login"})
+    pod = made["spec"]["template"]["spec"]
+    path = "/etc/projector/schema-registry"
+    assert environment(made)["PROJECTOR_SCHEMA_REGISTRY_CREDENTIALS_FILE"] == f"{path}/credentials"
+    assert pod["volumes"][1] == {
+        "name": "schema-registry",
+        "secret": {
+            "secretName": "schemas",
+            "items": [{"key": "login", "path": "credentials"}],
+            "defaultMode": 0o440,
+        },
+    }
+    assert pod["containers"][0]["volumeMounts"][1] == {"name": "schema-registry", "mountPath": path, "readOnly": True}
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,17 @@ from projection_operator.core.conditions import previous
 from projection_operator.core.decide import decide
 from projection_operator.core.edges import edge
 from projection_operator.core.lag import CAUGHT_UP, Lag
-from projection_operator.core.observation import FINALIZER, Observation, Unknown
+from projection_operator.core.observation import FINALIZER, Observation, SourceView, Unknown
 from projection_operator.core.reasons import Reason
 from projection_operator.core.status import Status
+from projector.ports import Ends
 from projector.registry import BuildState, PublicName
 from tests.support.projections import (
     INVALID,
     NO_SECRET,
     NOW,
     P0,
+    P1,
     ROLE,
     SOURCE_DOWN,
     TARGET_DOWN,
@@ -60,6 +62,7 @@ REGISTRIES = (
     view(build(), resource_uid="uid-0"),
     view(build(), public_name=PublicName("public", "old")),
     view(build(BuildState.ABANDONED), build(BuildState.REPLAYING, number=8)),
+    view(build(parked_keys=3, worker_role="another_role")),
     view(build(checkpoints=(checkpoint(P0, 5, stuck="event.id is missing"),))),
     *(view(build(state, at)) for state in STATES for at in ((0, 0), (100, 100))),
 )
@@ -69,6 +72,7 @@ SOURCES = (
     source(100, 90),
     source(100, 100, 1),
     source(oldest=None),
+    SourceView({P0: Ends(50, 100, 150), P1: Ends(0, 100, 100)}, None, {P0: NOW.replace(year=2025)}),
     SOURCE_DOWN,
     TOPIC_MISSING,
 )
@@ -142,6 +146,8 @@ def _allowed(case: Case, action: actions.Action) -> None:
         case actions.RemoveDeployment(name):
             live = case.live
             assert case.obs.resource.deleting or live is None or name != f"orders-b{live.number}"
+        case actions.AdmitPartitions():
+            raise AssertionError("the projections here rest on the order of a key's events")
         case actions.EnsureDeployment():
             assert not case.obs.resource.deleting
         case _:

@@ -1,22 +1,26 @@
 """Status as kubectl shows it, whole, and events on transitions only."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from projection_operator.core import actions
 from projection_operator.core.conditions import previous
 from projection_operator.core.decide import decide
-from projection_operator.core.observation import Observation
+from projection_operator.core.observation import Observation, SourceView
 from projection_operator.core.reasons import ADVICE, STALLED, Reason, advised, patience
 from projection_operator.core.status import Phase
+from projector.ports import Ends
 from projector.registry import BuildState
 from tests.support.projections import (
     INVALID,
     NO_SECRET,
     NOW,
     P0,
+    P1,
     SOURCE_DOWN,
     TARGET_DOWN,
     TOPIC_MISSING,
@@ -32,6 +36,7 @@ from tests.support.projections import (
 
 SINCE = "2026-01-02T03:04:05Z"
 STUCK = view(build(checkpoints=(checkpoint(P0, 5, stuck="event.id is missing"),)))
+HANGING = SourceView({P0: Ends(0, 100, 130), P1: Ends(0, 100, 100)}, None, {P0: NOW - timedelta(seconds=90)})
 LIVE_BEFORE = {"liveBuild": 7, "liveVersion": "1"}
 
 
@@ -58,6 +63,7 @@ def test_live_whole() -> None:
         "liveVersion": "1",
         "liveBuild": 7,
         "lag": {"events": 20, "seconds": 8},
+        "parked": {"keys": 0},
         "replicas": 1,
         "selector": "projections.dev/projection=orders,projections.dev/build=7",
         "conditions": [
@@ -77,6 +83,7 @@ def test_replaying_whole() -> None:
         "phase": "Replaying",
         "candidate": {"version": "1", "build": 7, "step": "Replaying", "percent": 45},
         "lag": {"events": 110, "seconds": 8},
+        "parked": {"keys": 0},
         "replicas": 1,
         "selector": "projections.dev/projection=orders,projections.dev/build=7",
         "conditions": [
@@ -119,12 +126,65 @@ def test_missing_secret_whole() -> None:
         (observation(desired=INVALID), Phase.STALLED),
         (observation(registry=STUCK, source=source(5)), Phase.DEGRADED),
         (observation(source=SOURCE_DOWN), Phase.DEGRADED),
+        (observation(source=HANGING), Phase.DEGRADED),
+        (observation(registry=view(build(parked_keys=1))), Phase.DEGRADED),
         (observation(registry=TARGET_DOWN, resource=resource(LIVE_BEFORE)), Phase.DEGRADED),
         (observation(resource=resource(deleting=True)), Phase.DELETING),
     ],
 )
 def test_phase(seen: Observation, phase: Phase) -> None:
     assert status(seen)["phase"] == phase
+
+
+def degraded(seen: Observation) -> tuple[str, str]:
+    """Reason and message."""
+    found = previous(status(seen), "Degraded")
+    return found["reason"], found["message"]
+
+
+def test_a_transaction_that_hangs_is_told_with_the_way_out_and_is_no_lag() -> None:
+    seen = observation(source=HANGING)
+    assert degraded(seen) == (
+        "SourceBlocked",
+        (
+            "topic orders, partition 0: a transaction that begins at offset 100 is open since 2026-01-02T03:02:35Z or "
+            "longer; 30 offsets from there on cannot be read, and are not counted as lag. If its producer is gone: "
+            "kafka-transactions.sh --bootstrap-server kafka:9092 abort --topic orders --partition 0 --start-offset 100"
+        ),
+    )
+    assert status(seen)["lag"] == {"events": 0, "seconds": 0}
+    young = replace(HANGING, unsettled={P0: NOW - timedelta(seconds=89)})
+    assert degraded(observation(source=young))[0] == "AsExpected"
+
+
+def test_a_hanging_transaction_keeps_no_build_from_being_shown() -> None:
+    seen = observation(source=HANGING, registry=view(build(BuildState.CATCHING_UP)))
+    assert actions.Publish(7) in decide(seen, NOW).actions
+    replayed = observation(source=HANGING, registry=view(build(BuildState.REPLAYING)))
+    assert actions.OpenCatchUp(7) in decide(replayed, NOW).actions
+
+
+def test_parked_keys_are_told_with_the_command_that_shows_them() -> None:
+    seen = observation(registry=view(build(parked_keys=3)))
+    assert degraded(seen) == (
+        "ParkedKeys",
+        (
+            "3 keys are parked: an event of each could not be applied, and its later ones wait behind it; all other "
+            "keys go on. To see them: projector parked list --installation 11111111-2222-3333-4444-555555555555 "
+            "--namespace shop --name orders"
+        ),
+    )
+    assert status(seen)["parked"] == {"keys": 3}
+    assert "parked" not in status(observation(registry=view(), children=()))
+
+
+def test_what_stops_partitions_is_told_before_what_is_parked() -> None:
+    point = checkpoint(P0, 5, stuck="more than 100 keys would be parked")
+    seen = observation(registry=view(build(checkpoints=(point,), parked_keys=100)), source=source(5))
+    reason, message = degraded(seen)
+    assert reason == "PartitionsStuck"
+    assert "Parked keys: 100; see projector parked list --installation" in message
+    assert degraded(observation(source=SOURCE_DOWN, registry=view(build(parked_keys=1))))[0] == "SourceUnavailable"
 
 
 def test_a_version_change_beside_a_live_build_says_how_to_go_back_and_keeps_serving() -> None:

@@ -1,13 +1,17 @@
 """Passes on a world in memory: the life of a projection, and what goes wrong in it."""
 
+from dataclasses import replace
+
 import pytest
 
-from projection_operator.core.observation import FINALIZER, Unknown
+from projection_operator.core.lag import BLOCKED_AFTER
+from projection_operator.core.observation import FINALIZER, SourceView, Unknown
 from projection_operator.core.reasons import Reason
 from projection_operator.loop.act import NotLeading
+from projector.ports import Ends, Partition
 from projector.registry import ForeignRegistry, TargetTaken, WrongState
 from tests.support.operator_world import KEY, World
-from tests.support.projections import SOURCE_DOWN, TARGET_DOWN
+from tests.support.projections import NOW, SOURCE_DOWN, TARGET_DOWN
 
 pytestmark = pytest.mark.asyncio
 
@@ -306,3 +310,37 @@ async def test_metrics_have_no_sample_for_what_is_not_known(world: World) -> Non
     await world.reconciler.reconcile(KEY)
     assert b"projection_ready{" not in world.metrics.text()
     assert b"projection_operator_projections 0.0" in world.metrics.text()
+
+
+async def test_a_transaction_that_hangs_is_told_after_a_while_and_is_over_when_it_ends(world: World) -> None:
+    await world.until_live()
+    place = Partition("orders", "id-1", 0)
+    hanging = SourceView({place: Ends(0, 100, 120), Partition("orders", "id-1", 1): Ends(0, 100, 100)})
+    world.logs.view = replace(hanging, unsettled={place: NOW - BLOCKED_AFTER})
+    await world.settle()
+    assert world.condition("Degraded")[:2] == ("True", "SourceBlocked")
+    assert world.condition("Ready")[:2] == ("True", "Serving")
+    assert world.cluster.events[-1].reason == "SourceBlocked"
+    world.logs.grows_to(120, 100)
+    await world.settle()
+    assert world.condition("Degraded")[:2] == ("False", "AsExpected")
+
+
+async def test_a_changed_role_of_the_workers_is_let_in_once(world: World) -> None:
+    await world.until_live()
+    world.cluster.secrets["db"]["uri"] = b"postgresql://another@db/app"
+    await world.settle()
+    assert world.registry.calls[-1] == "admit another"
+    assert world.registry.calls.count("admit another") == 1
+
+
+async def test_a_topic_of_a_commutative_projection_may_grow(world: World) -> None:
+    counting = [{"events": ["E"], "key": {"id": "event.id"}, "increment": {"total": "event.n"}}]
+    await world.until_live(ordering={"mode": "Commutative"}, rules=counting)
+    world.logs.grows_to(100, 100, 40)
+    await world.settle()
+    assert world.registry.calls.count("admit_partitions") == 1
+    assert world.condition("Stalled")[0] == "False"
+    assert world.status["lag"]["events"] == 40
+    (body,) = world.cluster.deployments_.values()
+    assert body["spec"]["template"]["metadata"]["annotations"]["projections.dev/partitions"] == "3"

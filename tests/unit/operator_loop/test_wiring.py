@@ -161,9 +161,9 @@ def test_what_a_failed_login_means(error: Exception, reason: Reason) -> None:
 def test_what_a_failed_act_or_read_means() -> None:
     assert of_act(Deposed("another leads"), WHERE).reason is Reason.DEPOSED
     assert of_act(WrongState("build 1 is Live"), WHERE).reason is Reason.OUT_OF_STEP
-    missing = of_source(TopicMissing("orders"), "kafka:9092")
+    missing = of_source(TopicMissing("orders"), "kafka:9092", ("payments", "orders"))
     assert missing.reason is Reason.TOPIC_MISSING
-    assert missing.message == "spec.source.kafka.topics[0]: topic 'orders' does not exist on kafka:9092"
-    down = of_source(SourceUnavailable("kafka:9092: connection refused"), "kafka:9092")
+    assert missing.message == "spec.source.kafka.topics[1]: topic 'orders' does not exist on kafka:9092"
+    down = of_source(SourceUnavailable("kafka:9092: connection refused"), "kafka:9092", ("orders",))
     assert down.message == "spec.source.kafka.bootstrapServers: kafka:9092: connection refused"
-    assert of_source(TimeoutError(), "kafka:9092").reason is Reason.SOURCE_UNAVAILABLE
+    assert of_source(TimeoutError(), "kafka:9092", ("orders",)).reason is Reason.SOURCE_UNAVAILABLE
