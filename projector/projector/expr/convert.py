@@ -35,7 +35,7 @@ def _int_of(value: Any, what: str) -> int:
     if type(value) is int:
         return value
     if type(value) is float:
-        if not math.isfinite(value):
+        if not math.isfinite(value) or value <= INT64_MIN:  # CEL leaves out the least one, which is exact
             raise EvalError(f"{what} does not fit a 64-bit int")
         return int(value)
     if type(value) is datetime:

@@ -182,14 +182,16 @@ def _divide_doubles(left: float, right: float) -> float:
 
 
 def modulo(left: Any, right: Any, names: Operands) -> int:
-    """`left % right` of ints; the sign is the left one's."""
+    """`left % right` of ints; the sign is the left one's. Overflows where `left / right` does, as in CEL."""
     for value, what in ((left, names.left), (right, names.right)):
         if type(value) is not int:
             raise wrong(value, what, "int")
     if right == 0:
         raise EvalError(f"{names.whole} divides by zero")
-    remainder = abs(left) % abs(right)
-    return _int64(-remainder if left < 0 else remainder, names.whole)
+    if left == INT64_MIN and right == -1:
+        overflow(names.whole)
+    remainder: int = abs(left) % abs(right)
+    return -remainder if left < 0 else remainder
 
 
 def negate(value: Any, names: Operands) -> Any:
