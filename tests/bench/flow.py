@@ -14,6 +14,7 @@ from tests.bench.topic import type_headers
 LIVE = Orders(seed=7, cancels=False)
 """Orders that nobody cancels: each event leaves a trace in its row, the newest timestamp."""
 _TICK_S = 0.0005
+_AHEAD_S = 0.5
 
 
 class Clock:
@@ -21,13 +22,15 @@ class Clock:
 
     def __init__(self, path: Path, amount: int, create: bool = False) -> None:
         if create:
-            path.write_bytes(bytes(16 * amount))
+            path.write_bytes(bytes(16 * amount + 8))
         self._file = path.open("r+b")
-        cells = memoryview(mmap(self._file.fileno(), 16 * amount)).cast("d")
+        cells = memoryview(mmap(self._file.fileno(), 16 * amount + 8)).cast("d")
         self.sent = cells[:amount]
         """Seconds of the monotonic clock just before the producer got the event; 0 before that."""
-        self.stamps = cells[amount:]
+        self.stamps = cells[amount : 2 * amount]
         """Milliseconds since the epoch; they grow within a key."""
+        self.began = cells[2 * amount :]
+        """One cell: when the first event was due, by the monotonic clock."""
 
 
 def main() -> None:
@@ -42,7 +45,7 @@ def send(servers: str, topic: str, clock: Clock, amount: int, rate: float) -> No
     producer = Producer(settings)
     headers = type_headers(TYPES)
     last: dict[int, int] = defaultdict(int)
-    began = time.monotonic() + 0.1
+    began = clock.began[0] = time.monotonic() + _AHEAD_S
     for number, event in enumerate(LIVE.events(amount)):
         key, act = event
         while time.monotonic() < began + number / rate:

@@ -69,7 +69,7 @@ def measure(sandbox: Sandbox, build: Build, rate: int, seconds: float, snapshot:
                 raise Broken(f"the producer ended with code {flow.returncode}")
         warm = int(rate * WARM_S)
         seen = [latency for latency in latencies[warm:] if latency]
-        late = [clock.sent[number] - clock.sent[0] - number / rate for number in range(warm, amount)]
+        late = [clock.sent[number] - clock.began[0] - number / rate for number in range(warm, amount)]
         return Latency(seen, turns, late), _rows(clock, amount)
 
 

@@ -185,6 +185,21 @@ class Replayed(Result):
                     break
         return longest
 
+    @property
+    def first_checkpoint(self) -> float:
+        """Seconds until the first events were in the table."""
+        return self._first[0] - self.samples[0][0]
+
+    @property
+    def steady_rate(self) -> float:
+        """Events per second without the start: the group, the connections and the first, small batches."""
+        moment, offsets = self._first
+        return (self.events - sum(offsets)) / max(self.samples[-1][0] - moment, 1e-9)
+
+    @property
+    def _first(self) -> Sample:
+        return next(sample for sample in self.samples if any(sample[1]))
+
     def rate_between(self, first: float, last: float) -> float:
         """Events per second between two shares (0 to 1) of the log."""
         start, end = (self._moment(share * self.events) for share in (first, last))
