@@ -30,10 +30,11 @@ from projector.fold.validate import validate
 from projector.ports import Ends, Partition
 from projector.registry import BuildView, Identity, ProjectionView
 from projector.spec.load import load_spec
-from projector.spec.models import ProjectionSpec, SecretRef
+from projector.spec.models import CredentialsRef, ProjectionSpec, SecretRef
 from projector.spec.problems import InvalidSpec
 
 TARGET = "spec.target.postgresql"
+SCHEMA_REGISTRY = "spec.source.kafka.schemaRegistry.credentialsSecretRef"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,21 @@ class Observer:
     async def _worker(self, resource: Resource, spec: ProjectionSpec | None) -> Database | Unknown:
         if spec is None:
             return _NO_SPEC
+        registry = spec.source.kafka.schema_registry
+        if registry is not None and registry.credentials_secret_ref is not None:
+            found = await self._secret(resource, SCHEMA_REGISTRY, registry.credentials_secret_ref)
+            if isinstance(found, Unknown):
+                return found
         return await self._database(resource, "connectionSecretRef", spec.target.postgresql.connection_secret_ref)
 
     async def _database(self, resource: Resource, field: str, ref: SecretRef) -> Database | Unknown:
-        where = f"{TARGET}.{field}: Secret {resource.namespace}/{ref.name}"
+        found = await self._secret(resource, f"{TARGET}.{field}", ref)
+        if isinstance(found, Unknown):
+            return found
+        return _uri(found, f"{TARGET}.{field}: Secret {resource.namespace}/{ref.name}, key {ref.key}")
+
+    async def _secret(self, resource: Resource, field: str, ref: SecretRef | CredentialsRef) -> bytes | Unknown:
+        where = f"{field}: Secret {resource.namespace}/{ref.name}"
         try:
             data = await self._cluster.secret(resource.namespace, ref.name)
         except (Unavailable, Refused) as error:
@@ -125,7 +137,7 @@ class Observer:
         if ref.key not in data:
             keys = f"it has: {', '.join(sorted(data))}" if data else "it is empty"
             return Unknown(Reason.SECRET_KEY_MISSING, f"{where} has no key {ref.key!r} ({keys})")
-        return _uri(data[ref.key], f"{where}, key {ref.key}")
+        return data[ref.key]
 
     async def _registry(self, admin: Database | Unknown, identity: Identity) -> ProjectionView | Unknown | None:
         return admin if isinstance(admin, Unknown) else await self._databases.observe(admin, identity)

@@ -344,3 +344,17 @@ async def test_a_topic_of_a_commutative_projection_may_grow(world: World) -> Non
     assert world.status["lag"]["events"] == 40
     (body,) = world.cluster.deployments_.values()
     assert body["spec"]["template"]["metadata"]["annotations"]["projections.dev/partitions"] == "3"
+
+
+async def test_a_missing_secret_of_the_schema_registry_is_named_before_anything_is_built(world: World) -> None:
+    registry = {"url": "https://schemas:8081", "credentialsSecretRef": {"name": "schemas"}}
+    kafka = {"bootstrapServers": ["kafka:9092"], "topics": ["orders"], "format": "Avro", "schemaRegistry": registry}
+    world.cluster.apply(source={"kafka": kafka})
+    await world.settle()
+    assert world.condition("Stalled")[1] == "SecretMissing"
+    expected = "spec.source.kafka.schemaRegistry.credentialsSecretRef: Secret shop/schemas does not exist"
+    assert world.condition("Stalled")[2].startswith(expected)
+    assert world.registry.calls == ["claim"]
+    world.cluster.secrets["schemas"] = {"credentials": b"user:password"}
+    await world.settle()
+    assert world.registry.calls == ["claim", "begin as worker"]
