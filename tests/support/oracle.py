@@ -97,7 +97,7 @@ class Reference:
 
     def _rules(self, name: str, record: FakeRecord) -> list[Rule]:
         found = [rule for rule in self.definition.rules if any(event.split("@")[0] == name for event in rule.events)]
-        if not any("@" in event for rule in found for event in rule.events):
+        if not any(event.startswith(f"{name}@") for rule in found for event in rule.events):
             return found
         version = self._version(record)
         return [rule for rule in found if any(_selects(event, name, version) for event in rule.events)]

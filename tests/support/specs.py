@@ -27,12 +27,16 @@ def spec_data(
     rules: Sequence[Mapping[str, Any]] = (RULE,),
     columns: Sequence[Mapping[str, Any]] = COLUMNS,
     event_type: str = "header.ce_type",
+    event_version: str | None = None,
+    ordering: Mapping[str, Any] | None = None,
     **target: Any,
 ) -> dict[str, Any]:
     """What stands under `spec:`, as YAML gives it."""
+    kafka = {"bootstrapServers": ["kafka:9092"], "topics": ["orders"], "type": event_type}
     return {
         "version": "1",
-        "source": {"kafka": {"bootstrapServers": ["kafka:9092"], "topics": ["orders"], "type": event_type}},
+        "source": {"kafka": kafka if event_version is None else {**kafka, "eventVersion": event_version}},
+        **({} if ordering is None else {"ordering": dict(ordering)}),
         "target": {
             "postgresql": {
                 "connectionSecretRef": {"name": "db"},

@@ -8,12 +8,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from projector.fold.algebra import apply
 from projector.fold.compile import Program, compile_definition
-from projector.fold.delta import Deltas, Row
 from projector.fold.folded import BadEvent, Folded
+from projector.fold.table import Table
 from projector.spec.definition import Definition
-from projector.spec.values import default_value
 from tests.support.records import FakeRecord
 from tests.support.specs import definition
 
@@ -35,16 +33,28 @@ COLUMNS: tuple[dict[str, Any], ...] = (
     {"name": "day", "type": "date"},
     {"name": "ref", "type": "uuid"},
     {"name": "data", "type": "jsonb"},
+    {"name": "list", "type": "jsonb"},
 )
 TYPES = {column["name"]: column["type"] for column in COLUMNS}
 ACCUMULATED = {"total": "increment", "count": "increment", "amount": "increment", "low": "min", "high": "max"}
-ACCUMULATED |= {"peak": "max", "seen": "max"}
+ACCUMULATED |= {"peak": "max", "seen": "max", "list": "append"}
 EVENT_TYPES = ("A", "B", "C")
+SELECTORS = ("A", "B", "C", "A@>=2", "B@1", "B@<=2", "C@<3", "C@>1")
 
 Text = st.SearchStrategy[str]
 INT_LEAVES = ["event.n", "event.m", "event['m']", "event.o.n", "event.l[0]", "1", "-3", "meta.offset", "size(event.s)"]
 DOUBLE_LEAVES = ["event.d", "1.5", "event.o.d", "double(event.n)"]
-TEXT_LEAVES = ["event.s", "event.t", '"x"', "meta.topic", "event.o.s", "meta.type", "meta.key", "meta.headers.ce_type"]
+TEXT_LEAVES = [
+    "event.s",
+    "event.t",
+    "event.kind",
+    '"x"',
+    "meta.topic",
+    "event.o.s",
+    "meta.type",
+    "meta.key",
+    "meta.headers.ce_type",
+]
 BOOL_LEAVES = ["event.b", "true", "has(event.n)", "has(event.o.n)", "has(event.x)", "event.z == null", "'n' in event.o"]
 
 
@@ -126,10 +136,12 @@ def _assignments(names: list[str], most: int) -> st.SearchStrategy[dict[str, str
 def rules(draw: st.DrawFn) -> dict[str, Any]:
     """A rule that the checks accept."""
     rule: dict[str, Any] = {
-        "events": draw(st.lists(st.sampled_from(EVENT_TYPES), min_size=1, max_size=2, unique=True)),
+        "events": draw(st.lists(st.sampled_from(SELECTORS), min_size=1, max_size=2, unique_by=lambda name: name[0])),
         "key": {"id": "event.id", "part": draw(st.sampled_from(["event.p", "event.p + 1", "1"]))},
-        "onMissing": draw(st.sampled_from(["Create", "Create", "Ignore"])),
+        "onMissing": draw(st.sampled_from(["Create", "Create", "Ignore", "Park"])),
     }
+    if draw(st.integers(0, 3)) == 0:
+        return draw(_of_items(rule))
     if draw(st.booleans()):
         rule["when"] = draw(BOOLS)
     if draw(st.integers(0, 6)) == 0:
@@ -145,8 +157,32 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
     return rule
 
 
-DEFINITIONS = st.lists(rules(), min_size=2, max_size=6).map(
-    lambda made: definition(*made, columns=COLUMNS, key=["id", "part"])
+@st.composite
+def _of_items(draw: st.DrawFn, rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule for each element of a list."""
+    rule["forEach"] = draw(st.sampled_from(["event.items", "event.l", "[event.o]"]))
+    rule["key"]["id"] = draw(st.sampled_from(["item.s", "item.s", "event.id"]))
+    if draw(st.booleans()):
+        rule["when"] = draw(st.sampled_from(["item.n > 0", "has(item.s)"]))
+    if draw(st.integers(0, 4)) == 0:
+        return {**rule, "delete": True}
+    return {**rule, "increment": {"total": "item.n"}, "set": {"label": "item.s"}, "append": {"list": "item"}}
+
+
+TOMBSTONES = {"events": ["(tombstone)"], "key": {"id": "meta.key", "part": "1"}, "delete": True}
+PLACES = st.sampled_from(["header.ce_type", "header.ce_type", "event.kind"])
+DEFINITIONS = st.builds(
+    lambda made, place, tombstones: definition(
+        *made,
+        *([TOMBSTONES] if tombstones else []),
+        columns=COLUMNS,
+        key=["id", "part"],
+        event_type=place,
+        event_version="header.v" if place.startswith("header") else "event.version",
+    ),
+    st.lists(rules(), min_size=2, max_size=6),
+    PLACES,
+    st.booleans(),
 )
 
 SPOILS: list[Any] = [
@@ -186,12 +222,23 @@ def _event(random: Random) -> dict[str, Any]:
         "x": random.choice(SPOILS),
         "l": [random.randint(-5, 5)],
         "o": {"n": random.randint(-5, 5), "d": 2.5, "s": "x"},
+        "items": [_item(random) for _ in range(random.randint(0, 3))],
+        "kind": random.choice(EVENT_TYPES) if random.random() < 0.95 else random.choice(["D", 1, None]),
+        "version": random.choice([1, 2, 3]),
     }
+    if random.random() < 0.3:
+        del event["version"]
     if random.random() < 0.1:
         event[random.choice(sorted(event))] = random.choice(SPOILS)
     if random.random() < 0.05:
         del event[random.choice(sorted(event))]
     return event
+
+
+def _item(random: Random) -> Any:
+    if random.random() < 0.05:
+        return random.choice(SPOILS)
+    return {"s": random.choice("ab"), "n": random.randint(-3, 5)}
 
 
 def _record(seed: int, offset: int) -> FakeRecord:
@@ -200,10 +247,13 @@ def _record(seed: int, offset: int) -> FakeRecord:
     if random.random() < 0.04:
         value = random.choice([b"{", b"[]", b""])
     kind = random.choice(EVENT_TYPES) if random.random() < 0.93 else random.choice(["D", ""])
+    headers = [("ce_type", kind.encode())] if kind else []
+    if random.random() < 0.8:
+        headers.append(("v", random.choice([b"1", b"2", b"2", b"3", b"3", b"x"] if random.random() < 0.2 else [b"2"])))
     return FakeRecord(
-        value if random.random() < 0.97 else None,
-        (("ce_type", kind.encode()),) if kind else (),
-        random.choice([b"k", b"key"]) if random.random() < 0.95 else None,
+        value if random.random() < 0.95 else None,
+        tuple(headers),
+        random.choice([b"a", b"b"]) if random.random() < 0.95 else None,
         random.choice([1_700_000_000_000 + offset * 1001, 1_600_000_000_123]) if random.random() < 0.97 else None,
         offset,
     )
@@ -216,31 +266,6 @@ def _log(steps: list[tuple[int, int]]) -> list[FakeRecord]:
 
 LOGS = st.lists(st.tuples(st.integers(0, 2**20), st.integers(1, 2)), min_size=15, max_size=40).map(_log)
 """Logs of one partition, with holes between offsets; each event grows from a seed of its own."""
-
-
-@dataclass
-class MemoryTable:
-    """A target in memory: rows and checkpoint move together or not at all."""
-
-    definition: Definition
-    rows: dict[tuple[Any, ...], Row] = field(default_factory=dict)
-    position: int = 0
-    discarded: list[int] = field(default_factory=list)
-
-    def commit(self, position: int, deltas: Deltas) -> None:
-        """Apply a batch's deltas and move the checkpoint."""
-        defaults = {
-            column.name: default_value(column)
-            for column in self.definition.columns
-            if column.name not in self.definition.key
-        }
-        for key, delta in deltas.items():
-            row = apply(delta, self.rows.get(key), defaults)
-            if row is None:
-                self.rows.pop(key, None)
-            else:
-                self.rows[key] = row
-        self.position = position
 
 
 @dataclass(frozen=True)
@@ -257,33 +282,46 @@ class Batch:
 BATCHES = st.lists(st.builds(Batch, st.integers(1, 12), st.sampled_from([False, False, True])), max_size=15)
 
 
-def work(table: MemoryTable, log: list[FakeRecord], batches: list[Batch]) -> dict[str, int]:
-    """Drain the log into the table through the given turns, then without faults. Returns what was ignored.
+@dataclass
+class Life:
+    """Workers that drain a log into a table, one after the other. With `parks`, bad events wait with their row key."""
 
-    A worker that dies loses all that it folded and did not commit: the next one reads from the checkpoint.
-    """
-    program = compile_definition(table.definition)
-    ignored: dict[str, int] = {}
-    turns = iter(batches)
-    while unread := [record for record in log if record.offset() >= table.position]:
-        batch = next(turns, Batch(len(log), False))
-        folded, position = _turn(program, unread[: batch.size], table)
-        if not batch.dies:
-            table.commit(position, folded.deltas)
-            for name, count in folded.ignored.items():
-                ignored[name] = ignored.get(name, 0) + count
-    return ignored
+    definition: Definition
+    parks: bool
+    position: int = 0
+    refused: set[int] = field(default_factory=set)
+    ignored: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.program: Program = compile_definition(self.definition)
+        self.table = Table(self.program.columns)
 
-def _turn(program: Program, records: list[FakeRecord], table: MemoryTable) -> tuple[Folded, int]:
-    """Fold a batch; an event that cannot be applied is discarded by its offset, and the rest gone on with."""
-    folded = Folded()
-    rest = records
-    while rest:
-        try:
-            program.fold([record for record in rest if record.offset() not in table.discarded], folded)
-            break
-        except BadEvent as bad:
-            table.discarded.append(bad.offset)
-            rest = [record for record in rest if record.offset() > bad.offset]
-    return folded, records[-1].offset() + 1
+    def work(self, log: list[FakeRecord], batches: list[Batch]) -> None:
+        """Drain the log through the given turns, then without faults.
+
+        A worker that dies loses all that it folded and did not commit: the next one reads from the checkpoint.
+        """
+        turns = iter(batches)
+        while unread := [record for record in log if record.offset() >= self.position]:
+            batch = next(turns, Batch(len(log), False))
+            folded = self._turn(unread[: batch.size])
+            if not batch.dies:
+                self.table.commit(folded)
+                self.position = unread[: batch.size][-1].offset() + 1
+                for name, count in folded.ignored.items():
+                    self.ignored[name] = self.ignored.get(name, 0) + count
+
+    def _turn(self, records: list[FakeRecord]) -> Folded:
+        """Fold a batch; an event that cannot be applied or parked is passed over by its offset."""
+        folded = self.table.batch()
+        rest = iter(records)
+        while True:
+            try:
+                self.program.fold(rest, folded)
+            except BadEvent as bad:
+                if self.parks and bad.keys is not None:
+                    self.program.settle(bad, folded, park=True)
+                else:
+                    self.refused.add(bad.offset)
+            else:
+                return folded

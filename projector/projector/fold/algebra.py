@@ -103,8 +103,12 @@ def _behind(columns: Columns, before: Parked | Forked, change: AnyDelta, record:
 
 
 def _present(columns: Columns, before: Upsert | Delta | Parked, change: AnyDelta, record: Record) -> Any:
-    """The same for a row that is surely there, or parked: that never forks."""
-    return _after(columns, before, change.present if isinstance(change, Forked) else change, record)
+    """The same for a row that was there before: it still is, unless `before` deleted it. So that never forks."""
+    if not isinstance(change, Forked) or isinstance(before, Parked):
+        return _after(columns, before, change, record)
+    if isinstance(before, Delta) and before.row is None:
+        return Parked(before, change.events)
+    return _after(columns, before, change.present, record)
 
 
 def _wait(events: list[ParkedEvent], record: Record, change: AnyDelta) -> None:

@@ -72,6 +72,6 @@ class _Compiler:
         if self._header:
             return by_header(self._header, {name.encode(): found for name, found in fast.items()})
         classes = {name: self._classes[name] for name in fast if name in self._classes}
-        if not classes:
+        if self._tag is None or not classes:
             return one_by_one
-        return by_field(decoding.one_of(classes.values()), {classes[name]: fast[name][1] for name in classes})
+        return by_field(decoding.one_of(self._tag, classes.values()), {classes[name]: fast[name][1] for name in classes})

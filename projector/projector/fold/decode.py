@@ -50,9 +50,11 @@ def fast(shape: Any) -> Decode:
     return decode
 
 
-def one_of(structs: Iterable[type[msgspec.Struct]]) -> Decode:
+def one_of(tag_field: str, structs: Iterable[type[msgspec.Struct]]) -> Decode:
     """A fast decoder that gives an instance of the one of tagged classes whose tag the value has."""
-    return fast(Union[tuple(structs)])  # noqa: UP007 - made at run time
+    # Of a single class the tag may be missing. NUL never comes here as it is: JSON escapes it.
+    nobody = msgspec.defstruct("Nobody", [], tag_field=tag_field, tag="\0")
+    return fast(Union[(nobody, *structs)])  # noqa: UP007 - made at run time
 
 
 def careful(shape: Any) -> Decode:
@@ -79,8 +81,6 @@ def field_decoder(name: str) -> Decode:
 
 
 def _unfit(value: bytes, error: msgspec.ValidationError) -> str:
-    if not value:
-        return "the value is empty, which is no event"
     if value.lstrip()[:1] != b"{":
         return "the value is JSON, but not an object"
     return f"the value cannot be read: {error}"

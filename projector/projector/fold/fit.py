@@ -87,7 +87,7 @@ def _integer(column_type: str) -> Fit:
 
 
 def fit_numeric(value: Any, what: str) -> Decimal | None:
-    """An int exactly, a double by its shortest decimal notation."""
+    """An int or a decimal exactly, a double by its shortest decimal notation."""
     if value is None:
         return None
     if type(value) is int:
@@ -98,6 +98,10 @@ def fit_numeric(value: Any, what: str) -> Decimal | None:
         if math.isfinite(value):
             return Decimal(repr(value))
         raise EvalError(f"{what} is not a finite number")
+    if type(value) is Decimal:
+        if value.is_finite() and abs(value) < NUMERIC_LIMIT:
+            return value
+        raise EvalError(f"{what} is out of range for numeric (below 10^400)")
     raise wrong(value, what, "numeric")
 
 
@@ -135,9 +139,9 @@ def fit_timestamptz(value: Any, what: str) -> datetime | None:
 
 
 def fit_date(value: Any, what: str) -> date | None:
-    """Text that is an ISO 8601 date."""
-    if value is None:
-        return None
+    """A date, or text that is one in ISO 8601."""
+    if value is None or type(value) is date:
+        return value
     if type(value) is str:
         result: date = parsed(parse_date, value, what)
         return result
@@ -176,7 +180,11 @@ def _check_json(value: Any, what: str) -> None:
             raise EvalError(f"{what} is not a finite number")
     elif type(value) is datetime:
         raise EvalError(f"{what} is timestamp, not jsonb: use string({what})")
+    elif type(value) not in _JSON:
+        raise wrong(value, what, "jsonb")
 
+
+_JSON = frozenset({int, bool, type(None)})
 
 FITS: dict[str, Fit] = {
     "text": fit_text,

@@ -95,9 +95,10 @@ class _Writer:
             self.line(depth, f"hit{rule.index} = {condition(rule.when, self._scope)}", f"rule {rule.index}, when")
             self.line(depth, f"if hit{rule.index}:")
             depth += 1
-        if any(assignment.instant for assignment in rule.assignments):
+        instants = [assignment for assignment in rule.assignments if assignment.instant]
+        if instants:
             self._scope.uses_milliseconds = True
-            self.line(depth, _CHECK_INSTANT, f"rule {rule.index}")
+            self.line(depth, _CHECK_INSTANT, _site(rule, instants[0]))
         names = rule.value_names
         for name, assignment in zip(names, rule.assignments, strict=True):
             self.value(depth, rule, name, assignment)
@@ -115,8 +116,7 @@ class _Writer:
 
     def value(self, depth: int, rule: RulePlan, name: str, assignment: Assignment) -> None:
         """Line that works out one value."""
-        site = f"rule {rule.index}, {assignment.operation} {assignment.column}".rstrip()
-        self.line(depth, f"{name} = {self._value(assignment)}", site)
+        self.line(depth, f"{name} = {self._value(assignment)}", _site(rule, assignment))
 
     def merge(self, rule: RulePlan) -> None:
         """Lines that compose the rule's change onto the deltas so far."""
@@ -163,6 +163,10 @@ class _Writer:
         if assignment.nullable or _never_null(value):
             return text
         return f"required({text}, {what}, {_WHY[assignment.operation]!r})"
+
+
+def _site(rule: RulePlan, assignment: Assignment) -> str:
+    return f"rule {rule.index}, {assignment.operation} {assignment.column}".rstrip()
 
 
 def _fits(value: Fragment, column_type: str, typed: bool) -> bool:

@@ -30,8 +30,7 @@ class Merge:
         if self._guard:
             yield from self._guarded()
         elif self._rule.delete:
-            yield "if d is None or d.__class__ is list: deltas[key] = ERASED"
-            yield "else: follow(folded, key, ERASED, record)"
+            yield from self._deleting()
         else:
             yield from self._changing()
 
@@ -41,6 +40,14 @@ class Merge:
         yield "elif d.__class__ is list:"
         yield f"    if {self._guard} > d[-2]: deltas[key] = {change}"
         yield f"else: follow(folded, key, {change}, record)"
+
+    def _deleting(self) -> Iterator[str]:
+        if self._rule.on_missing != "Park":
+            yield "if d is None or d.__class__ is list: deltas[key] = ERASED"
+            yield "else: follow(folded, key, ERASED, record)"
+            return
+        yield "if d.__class__ is list: deltas[key] = ERASED"
+        yield f"else: follow(folded, key, {self._forked('ERASED')}, record)"
 
     def _changing(self) -> Iterator[str]:
         other = self._other()
@@ -62,7 +69,10 @@ class Merge:
         update = f"Delta(None, Update({{{', '.join(self._op(change, name) for _, change, name in self._changes)}}}))"
         if self._rule.on_missing == "Ignore":
             return update
-        return f"Forked([ParkedEvent(record, 'the row does not exist (rule {self._rule.index})')], {update})"
+        return self._forked(update)
+
+    def _forked(self, present: str) -> str:
+        return f"Forked([ParkedEvent(record, 'the row does not exist (rule {self._rule.index})')], {present})"
 
     def _upsert(self, more: str = "") -> str:
         values = ["U"] * len(self._columns.names)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from projector.expr.ast import Ast, Name, Node, children
-from projector.expr.check import CONDITION, Expected, check
+from projector.expr.check import CONDITION, NONE, Expected, Variables, check, element
 from projector.expr.errors import ExprError
 from projector.expr.parse import parse
 from projector.expr.types import Type
@@ -129,12 +129,13 @@ class _Planner:
         self._appended = {
             name for name, kind in zip(self.columns.names, self.columns.kinds, strict=True) if kind is Kind.APPEND
         }
-        self._item = False
+        self._variables: Variables = NONE
 
     def rule(self, index: int, rule: Rule) -> RulePlan:
         path = f"spec.rules[{index}]"
         for_each = self._optional(f"{path}.forEach", rule.for_each, LISTED)
-        self._item = rule.for_each is not None
+        if for_each is not None:
+            self._variables = {"item": element(for_each)}
         when = self._optional(f"{path}.when", rule.when, CONDITION)
         keys = [self._assignment(path, "key", column, rule.key[column]) for column in self._definition.key]
         changes = [
@@ -143,7 +144,7 @@ class _Planner:
             for column, text in (getattr(rule, operation) or {}).items()
         ]
         guard = self._guard()
-        self._item = False
+        self._variables = NONE
         planned = RulePlan(
             index,
             for_each,
@@ -186,7 +187,7 @@ class _Planner:
     def _tree(self, path: str, text: str, wanted: Expected) -> Ast | None:
         try:
             tree = parse(text)
-            check(tree, wanted)
+            check(tree, wanted, self._variables)
         except ExprError as error:
             self.problems.append(Problem(path, error.message, error.position))
             return None

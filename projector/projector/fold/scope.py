@@ -72,7 +72,7 @@ class EventScope:
         return "True" if name == self.type_field else f"(event.{self.fields[name][0]} is not UNSET)"
 
     def variable(self, name: str) -> Fragment:
-        """A variable other than `event` and `meta`: a local of the same name."""
+        """A variable other than `event` and `meta`: a local of the same name. Its type is never sure."""
         return Fragment(name)
 
     def meta(self, name: str) -> Fragment:

@@ -6,11 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projector.fold.algebra import NOTHING, absorb, apply, compose, erase
-from projector.fold.delta import ColumnOp, Delta, Deltas, Kind, Row, Update
+from projector.fold.algebra import NOTHING, apply, compose, follow, general, merged
+from projector.fold.columns import Columns
+from projector.fold.delta import UNTOUCHED, ColumnOp, Delta, Kind, Row, Update, Upsert
+from projector.fold.folded import Folded
+from tests.support.records import event
 
-DEFAULTS: Row = {"name": "unnamed", "total": 5, "amount": Decimal(1), "low": None, "high": 3}
-ACCUMULATES = {"total": Kind.ADD, "amount": Kind.ADD, "low": Kind.MIN, "high": Kind.MAX}
+DEFAULTS: Row = {"name": "unnamed", "total": 5, "amount": Decimal(1), "low": None, "high": 3, "lines": [0]}
+ACCUMULATES = {
+    "total": Kind.ADD,
+    "amount": Kind.ADD,
+    "low": Kind.MIN,
+    "high": Kind.MAX,
+    "lines": Kind.APPEND,
+}
+COLUMNS = Columns(
+    names=tuple(DEFAULTS),
+    kinds=tuple(ACCUMULATES.get(name) for name in DEFAULTS),
+    defaults=tuple(DEFAULTS.values()),
+    instants=(False,) * len(DEFAULTS),
+    guarded=False,
+)
 INTEGERS = st.integers(-100, 100)
 VALUES: dict[str, st.SearchStrategy[object]] = {
     "name": st.none() | st.sampled_from(["a", "b"]),
@@ -18,6 +34,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
     "amount": st.decimals(-100, 100, places=2),
     "low": INTEGERS,
     "high": INTEGERS,
+    "lines": st.lists(INTEGERS, max_size=2),
 }
 NAMED = {name for name in ACCUMULATES if DEFAULTS[name] is not None}
 
@@ -57,21 +74,44 @@ def test_nothing_is_neutral(delta: Delta) -> None:
     assert compose(NOTHING, delta) == delta == compose(delta, NOTHING)
 
 
-@given(st.lists(st.none() | st.tuples(st.none() | rows(), OPS), min_size=1, max_size=6), STATES)
-def test_absorbing_in_place_is_composing(
-    steps: list[tuple[Row | None, dict[str, ColumnOp]] | None], state: Row
+def upsert(values: Row, sets: frozenset[str]) -> Upsert:
+    """A delta that changes these columns; those of `sets` are set although they accumulate."""
+    absolute = sum(1 << i for i, name in enumerate(DEFAULTS) if name in sets and name in values and name in ACCUMULATES)
+    return [absolute, *(values.get(name, UNTOUCHED) for name in DEFAULTS)]
+
+
+UPSERTS = st.builds(upsert, st.fixed_dictionaries({}, optional=VALUES), st.frozensets(st.sampled_from(list(DEFAULTS))))
+
+
+@given(UPSERTS, STATES)
+def test_an_upsert_does_the_same_to_the_defaults_as_to_a_row(change: Upsert, state: Row | None) -> None:
+    named = {**DEFAULTS, **(state or {})}
+    assert apply(general(COLUMNS, change), None, DEFAULTS) == apply(general(COLUMNS, change), DEFAULTS, DEFAULTS)
+    touched = [name for name, value in zip(DEFAULTS, change[1:], strict=True) if value is not UNTOUCHED]
+    after = apply(general(COLUMNS, change), named, DEFAULTS)
+    assert after is not None
+    assert {name: after[name] for name in DEFAULTS if name not in touched} == {
+        name: named[name] for name in DEFAULTS if name not in touched
+    }
+
+
+@given(st.lists(UPSERTS | DELTAS, min_size=1, max_size=6), st.integers(0, 6), STATES)
+def test_following_in_place_and_joining_batches_is_composing(
+    steps: list[Upsert | Delta], split: int, state: Row | None
 ) -> None:
-    deltas: Deltas = {}
     composed = NOTHING
-    for step in steps:
-        if step is None:
-            erase(deltas, ("k",))
-            composed = compose(composed, Delta(None, None))
-        else:
-            absent, ops = step
-            composed = compose(composed, Delta(absent and dict(absent), Update(dict(ops))))
-            absorb(deltas, ("k",), absent and dict(absent), dict(ops))
-    assert apply(deltas[("k",)], state, DEFAULTS) == apply(composed, state, DEFAULTS)
+    batches = Folded(), Folded()
+    for number, step in enumerate(steps):
+        change = general(COLUMNS, step) if isinstance(step, list) else step
+        composed = compose(composed, change)
+        copied = list(step) if isinstance(step, list) else step
+        follow(COLUMNS, batches[number >= split], ("k",), copied, event("E", {}, number))
+    first, second = ({key: delta for key, delta in one.deltas.items()} for one in batches)
+    merged(COLUMNS, first, second)  # type: ignore[arg-type]  # nothing here is parked
+    found = first["k",]
+    after = general(COLUMNS, found) if isinstance(found, list) else found
+    assert isinstance(after, Delta)
+    assert apply(after, state, DEFAULTS) == apply(composed, state, DEFAULTS)
 
 
 @given(DELTAS, DELTAS)
