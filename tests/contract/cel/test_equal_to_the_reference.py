@@ -3,8 +3,10 @@
 import copy
 from collections import Counter
 from datetime import datetime
+from itertools import product
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 
 from projector.expr.ast import Ast
@@ -14,6 +16,7 @@ from projector.expr.parse import parse
 from tests.contract.cel import ours
 from tests.contract.cel.process import Reference
 from tests.contract.cel.strategies import METAS, events, expressions
+from tests.contract.cel.values import CASES
 
 EXAMPLES = max(1_500, settings().max_examples)
 
@@ -27,8 +30,20 @@ def compared(reference: Reference, tree: Ast, event: Any, meta: dict[str, Any]) 
         if found != wanted:
             with ours.like_the_reference():
                 found = ours.evaluate(tree, event, read, sure)
-        assert found == wanted, f"with{'' if sure else 'out'} types of fields"
+        assert found == wanted, f"{event}, with{'' if sure else 'out'} types of fields"
     return wanted
+
+
+@pytest.mark.parametrize("text", CASES)
+def test_every_operator_and_function_on_all_values(reference: Reference, text: str) -> None:
+    tree = parse(text)
+    check(tree)
+    meta = {"timestamp": "2026-01-01T00:00:00Z"}
+    names = CASES[text]
+    results = [
+        compared(reference, tree, dict(zip(names, values, strict=True)), meta) for values in product(*names.values())
+    ]
+    assert any(result is not None for result in results)
 
 
 def test_random_expressions_on_random_events(reference: Reference) -> None:
