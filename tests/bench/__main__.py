@@ -1,6 +1,7 @@
 """`make bench`: the engine beside its limits, on the sandbox's Kafka and PostgreSQL. See docs/benchmarks.md."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -88,6 +89,7 @@ def docs() -> None:
 @contextmanager
 def _bench(report: Report, repeat: int) -> Iterator[Bench]:
     """Start what is needed, and write the report whatever happens."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is removed
     sandbox = Sandbox()
     sandbox.up("postgres", "kafka")
     _describe(report)

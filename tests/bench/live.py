@@ -64,7 +64,11 @@ def measure(sandbox: Sandbox, build: Build, rate: int, seconds: float, snapshot:
         with _held(build, snapshot):
             command = [sys.executable, "-m", "tests.bench.flow", servers, build.topic, str(Path(name) / "clock")]
             flow = subprocess.Popen([*command, str(amount), str(rate)])
-            latencies, turns = _watched(build, clock, amount, running[0])
+            try:
+                latencies, turns = _watched(build, clock, amount, running[0])
+            except BaseException:
+                flow.kill()
+                raise
             if flow.wait(60):
                 raise Broken(f"the producer ended with code {flow.returncode}")
         warm = int(rate * WARM_S)

@@ -43,7 +43,11 @@ def by_hand(sandbox: Sandbox, name: str, job: Job, ends: Sequence[int], processe
     for process in running:
         _output(process.stdin).write("go\n")
         _output(process.stdin).flush()
-    took = [_finish(process) for process in running]
+    try:
+        took = [_finish(process) for process in running]
+    finally:
+        for process in running:
+            process.kill()
     return Result(
         events=sum(ends),
         seconds=max(one.seconds for one in took),
