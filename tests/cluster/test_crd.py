@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from projector.spec.load import load_spec
 from projector.spec.models import ProjectionSpec
+from projector.spec.problems import InvalidSpec
 from tests.support.api_server import Api, CommandFailed
 from tests.support.specs import spec_data
 
@@ -46,6 +48,16 @@ def drop(path: str) -> Callable[[Spec], None]:
 
 KAFKA, TABLE = "source.kafka", "target.postgresql"
 RULE = {"events": ["E"], "key": {"id": "event.id"}}
+CASE: Spec = {
+    "name": "any values",
+    "given": [
+        {"type": "E", "value": {"a": [1, 1.5, None, {"b": True}]}, "key": "k", "headers": {"h": "v"}, "partition": 1},
+        {"type": "E", "value": "text"},
+        {"type": "(tombstone)"},
+    ],
+    "then": [{"id": "1", "data": {"a": [None, 2]}, "total": 1.5}],
+    "parked": [{"id": "2"}],
+}
 CHANGES: tuple[tuple[str, Callable[[Spec], None], bool], ...] = (
     ("nothing", lambda _: None, True),
     ("no version", drop("version"), False),
@@ -59,11 +71,25 @@ CHANGES: tuple[tuple[str, Callable[[Spec], None], bool], ...] = (
     ("no source", drop("source"), False),
     ("another kind of source", put("source", {"pulsar": {}}), False),
     ("no topics", put(f"{KAFKA}.topics", []), False),
-    ("two topics", put(f"{KAFKA}.topics", ["a", "b"]), False),
+    ("20 topics", put(f"{KAFKA}.topics", [f"t{n}" for n in range(20)]), True),
+    ("21 topics", put(f"{KAFKA}.topics", [f"t{n}" for n in range(21)]), False),
     ("topic with a slash", put(f"{KAFKA}.topics", ["a/b"]), False),
     ("no brokers", put(f"{KAFKA}.bootstrapServers", []), False),
     ("21 brokers", put(f"{KAFKA}.bootstrapServers", ["k:1"] * 21), False),
-    ("format Avro", put(f"{KAFKA}.format", "Avro"), False),
+    ("format XML", put(f"{KAFKA}.format", "XML"), False),
+    ("version in a header", put(f"{KAFKA}.eventVersion", "header.v"), True),
+    ("version in the key", put(f"{KAFKA}.eventVersion", "key.v"), False),
+    ("ordering Commutative", put("ordering.mode", "Commutative"), True),
+    ("ordering Sorted", put("ordering.mode", "Sorted"), False),
+    ("errors", put("errors", {"badData": "Stop", "maxParkedKeys": 1}), True),
+    ("no parked keys", put("errors.maxParkedKeys", 0), False),
+    ("parked keys without end", put("errors.maxParkedKeys", 10_001), False),
+    ("tests of any value", put("tests", [CASE]), True),
+    ("test without events", put("tests", [{"then": []}]), False),
+    ("event without a type", put("tests", [{"given": [{"value": 1}]}]), False),
+    ("header that is a number", put("tests", [{"given": [{"type": "E", "headers": {"a": 1}}]}]), False),
+    ("row without columns", put("tests", [{"given": [], "then": [{}]}]), False),
+    ("101 tests", put("tests", [{"given": []}] * 101), False),
     ("type from a field", put(f"{KAFKA}.type", "event.kind"), True),
     ("type from the key", put(f"{KAFKA}.type", "key.kind"), False),
     ("no table", drop(f"{TABLE}.table"), False),
@@ -93,7 +119,12 @@ CHANGES: tuple[tuple[str, Callable[[Spec], None], bool], ...] = (
     ("delete", put("rules", [RULE | {"delete": True}]), True),
     ("delete as a word", put("rules", [RULE | {"delete": "always"}]), False),
     ("onMissing Ignore", put("rules", [RULE | {"onMissing": "Ignore"}]), True),
-    ("onMissing Park", put("rules", [RULE | {"onMissing": "Park"}]), False),
+    ("onMissing Park", put("rules", [RULE | {"onMissing": "Park"}]), True),
+    ("onMissing Wait", put("rules", [RULE | {"onMissing": "Wait"}]), False),
+    ("append", put("rules", [RULE | {"append": {"data": "event.x"}}]), True),
+    ("an empty append", put("rules", [RULE | {"append": {}}]), False),
+    ("forEach", put("rules", [RULE | {"forEach": "event.lines"}]), True),
+    ("an empty forEach", put("rules", [RULE | {"forEach": ""}]), False),
     ("suspend", put("suspend", True), True),
     ("replicas 0", put("scaling.replicas", 0), True),
     ("replicas -1", put("scaling.replicas", -1), False),
@@ -114,6 +145,55 @@ def test_models_and_api_server_agree(api: Api, change: Callable[[Spec], None], a
     change(spec)
     assert _model_accepts(spec) is accepted
     assert _server_accepts(api, spec) is accepted
+
+
+DIGEST = "shop@sha256:" + "0" * 64
+HANDLER = {"rules": None, "handler": "shop.projections:orders"}
+TOGETHER: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("handler", HANDLER | {"projector": {"image": DIGEST}}, ""),
+    ("handler in a tag", HANDLER | {"projector": {"image": "shop:1"}}, "a handler needs the image that holds it"),
+    ("handler without an image", HANDLER, "a handler needs the image that holds it"),
+    ("neither", {"rules": None}, "one of rules and handler is needed, and not both"),
+    ("both", {"handler": "a.b:c", "projector": {"image": DIGEST}}, "one of rules and handler is needed, and not both"),
+    ("guarded", {"ordering": {"mode": "Guarded", "by": "event.v"}}, ""),
+    ("guarded by nothing", {"ordering": {"mode": "Guarded"}}, "by is needed with mode Guarded"),
+    ("by for nothing", {"ordering": {"by": "event.v"}}, "by is needed with mode Guarded"),
+    ("Avro", {f"{KAFKA}.format": "Avro", f"{KAFKA}.schemaRegistry": {"url": "https://r:8081"}}, ""),
+    (
+        "Avro without schemas",
+        {f"{KAFKA}.format": "Avro"},
+        "schemaRegistry is needed with the formats Avro and Protobuf",
+    ),
+    (
+        "JSON with schemas",
+        {f"{KAFKA}.schemaRegistry": {"url": "https://r:8081"}},
+        "schemaRegistry is needed with the formats Avro and Protobuf",
+    ),
+)
+
+
+@pytest.mark.parametrize(("parts", "message"), [pytest.param(*rest, id=name) for name, *rest in TOGETHER])
+def test_fields_that_need_each_other_are_said_at_once(api: Api, parts: dict[str, Any], message: str) -> None:
+    spec = deepcopy(spec_data())
+    for path, value in parts.items():
+        (put(path, value) if value is not None else drop(path))(spec)
+    if message:
+        assert message in refusal(api, spec, "together")
+        with pytest.raises(InvalidSpec):
+            load_spec(spec)
+    else:
+        load_spec(spec)
+        assert _server_accepts(api, spec)
+
+
+def test_what_a_test_gives_is_kept_as_it_is(api: Api) -> None:
+    api.apply(manifest(changed("tests", [CASE]), "kept"))
+    try:
+        (stored,) = api.get("projection", "kept", NAMESPACE)["spec"]["tests"]
+        assert stored["given"][0]["value"] == {"a": [1, 1.5, None, {"b": True}]}
+        assert stored["then"] == CASE["then"]
+    finally:
+        api.kubectl("delete", "projection", "kept", f"--namespace={NAMESPACE}")
 
 
 def _model_accepts(spec: Spec) -> bool:
@@ -150,13 +230,21 @@ def changed(path: str, value: Any, **top: Any) -> Spec:
 
 
 OTHER_RULES = [RULE | {"set": {"name": "event.other"}}]
-DEFINITION = (
+DEFINITION: tuple[tuple[str, Any], ...] = (
     ("rules", OTHER_RULES),
     (f"{KAFKA}.topics", ["payments"]),
     (f"{KAFKA}.type", "event.kind"),
+    (f"{KAFKA}.eventVersion", "event.v"),
+    ("ordering", {"mode": "Guarded", "by": "event.v"}),
     (f"{TABLE}.columns", [{"name": "id", "type": "text"}, {"name": "name", "type": "text"}]),
     (f"{TABLE}.key", ["name"]),
 )
+FREE: tuple[tuple[str, Any], ...] = (
+    ("errors", {"badData": "Stop", "maxParkedKeys": 3}),
+    ("tests", [CASE]),
+    ("projector.image", "other:1"),
+)
+"""What may change beside a build of rules."""
 
 
 @pytest.mark.parametrize(
@@ -174,9 +262,32 @@ def test_a_definition_changes_only_with_version_or_token_once_a_build_exists(api
             field = path.rsplit(".", 1)[-1]
             expected = f"spec.{path}: Forbidden: {field} may change only together with version (or rebuildToken)"
             assert expected in refusal(api, changed(path, value), name)
+        for path, value in FREE:
+            api.apply(manifest(changed(path, value), name))
         api.apply(manifest(changed("rules", OTHER_RULES, rebuildToken="again"), name))
         api.apply(manifest(changed("rules", spec_data()["rules"], version="2", rebuildToken="again"), name))
         api.apply(manifest(changed("scaling.replicas", 3, version="2", rebuildToken="again"), name))
+    finally:
+        api.kubectl("delete", "projection", name, f"--namespace={NAMESPACE}")
+
+
+def test_the_image_of_a_handler_is_part_of_its_version(api: Api) -> None:
+    def of(digit: str, **more: Any) -> Spec:
+        image = {"image": "shop@sha256:" + digit * 64}
+        spec = spec_data() | {"handler": "shop.projections:orders", "projector": image} | more
+        del spec["rules"]
+        return spec
+
+    name = "handled"
+    api.apply(manifest(of("0"), name))
+    try:
+        status_patch(api, name, '{"status":{"liveBuild":1}}')
+        expected = "spec.projector.image: Forbidden: image may change only together with version (or rebuildToken)"
+        assert expected in refusal(api, of("1"), name)
+        assert "handler may change only together with version" in refusal(api, of("0", handler="shop:other"), name)
+        assert "rules may change only together with version" in refusal(api, spec_data(), name)
+        api.apply(manifest(of("1", version="2"), name))
+        api.apply(manifest(spec_data() | {"version": "3"}, name))
     finally:
         api.kubectl("delete", "projection", name, f"--namespace={NAMESPACE}")
 
