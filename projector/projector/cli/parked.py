@@ -180,9 +180,7 @@ def _canonical(text: str) -> str:
     try:
         values = json.loads(text)
     except ValueError:
-        raise pod.BadSettings(
-            f'--key {text}: it must be a JSON array such as ["o-1"], in the shell \'["o-1"]\''
-        ) from None
+        raise pod.BadSettings(f"""--key {text}: it must be a JSON array, in the shell such as '["o-1"]'""") from None
     return json.dumps(values, separators=(",", ":"), ensure_ascii=not text.isprintable())
 
 

@@ -199,16 +199,13 @@ def test_a_worker_parks_for_its_own_builds_only(build: PostgresBuild) -> None:
     theirs.close()
     number = theirs.spec.build
     assert build.database.run("SELECT FROM projections.parked_event", role=build.worker) == []
-    key = (
-        "INSERT INTO projections.parked_key (build, topic, topic_id, partition, key_digest, key, first_offset, reason)"
-    )
+    insert, values = "INSERT INTO projections.parked_key", "'t', 'i', 0, 'd', '[]', 0, ''"
+    columns = "build, topic, topic_id, partition, key_digest, key, first_offset, reason"
     with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
-        build.database.run(f"{key} VALUES ({number}, 't', 'i', 0, 'd', '[]', 0, '')", role=build.worker)
-    taken = key.replace("reason)", "reason, worker_role)")
+        build.database.run(f"{insert} ({columns}) VALUES ({number}, {values})", role=build.worker)
+    mine = f"VALUES ({build.spec.build}, {values}, '{other}')"
     with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
-        build.database.run(
-            f"{taken} VALUES ({build.spec.build}, 't', 'i', 0, 'd', '[]', 0, '', '{other}')", role=build.worker
-        )
+        build.database.run(f"{insert} ({columns}, worker_role) {mine}", role=build.worker)
 
 
 def _command(build: PostgresBuild, *arguments: str) -> tuple[int, str, str]:

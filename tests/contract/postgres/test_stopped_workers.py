@@ -141,6 +141,17 @@ def test_a_worker_stopped_in_a_copy_locks_nothing_and_is_ended(build: PostgresBu
     assert build.rows() == {("taken over",): {"name": "x", "total": 1}}
 
 
+def test_a_worker_stopped_with_a_batch_on_its_way_locks_nothing(build: PostgresBuild, start: Start) -> None:
+    worker = start("between", 1000)
+    assert _said(worker) == 1
+    _stopped(worker)
+    assert _take_over(build) < 2
+    assert _transactions(build) == []
+    assert _wakes_and_ends(worker) == 0
+    rows = build.rows()
+    assert rows["a",] == rows["taken over",] == {"name": "x", "total": 1}
+
+
 @pytest.mark.parametrize("copy_from", [1, 10_000])
 def test_stopped_anywhere(build: PostgresBuild, start: Start, copy_from: int) -> None:
     random = Random(copy_from)  # noqa: S311 - any moments do, the same ones again

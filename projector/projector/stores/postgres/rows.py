@@ -76,13 +76,13 @@ class Writer:
         if not self._may_stage:
             return False
         try:
-            connection.execute(self._create)
+            wire.ask(self._create.as_bytes(connection))
         except errors.InsufficientPrivilege:
             self._may_stage = False
             _log.warning("large batches are written slower: the role may not create temporary tables in the database")
             return False
         if self._staged:
-            connection.execute(_TRUNCATE)
+            wire.ask(_TRUNCATE.as_bytes(connection))
         self._staged = True
         wire.copy(self._copy.as_bytes(connection), self._encoder.lines(deltas, keys))
         return True

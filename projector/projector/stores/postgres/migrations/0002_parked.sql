@@ -4,6 +4,30 @@
 -- that is fenced.
 ALTER TABLE projections.checkpoint ADD COLUMN parked_generation bigint NOT NULL DEFAULT 0;
 
+-- While somebody holds a snapshot open, no old version of a checkpoint goes away, and a unique index looks at all of them
+-- whenever a new version gets an entry. Nothing but the insertion can make two checkpoints of one lane: that is where it
+-- is refused.
+ALTER TABLE projections.checkpoint DROP CONSTRAINT checkpoint_pkey;
+CREATE INDEX checkpoint_lane ON projections.checkpoint (build, topic_id, partition);
+
+CREATE FUNCTION projections.one_checkpoint() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    -- Builds are made one at a time; the lock makes it so for whoever inserts by hand.
+    PERFORM pg_advisory_xact_lock(1349152108, (NEW.build % 2147483647)::integer);
+    IF EXISTS (
+        SELECT FROM projections.checkpoint c
+        WHERE c.build = NEW.build AND c.topic_id = NEW.topic_id AND c.partition = NEW.partition
+    ) THEN
+        RAISE unique_violation USING MESSAGE = format(
+            'build %s has a checkpoint for partition %s of topic %s', NEW.build, NEW.partition, NEW.topic
+        );
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER one_checkpoint BEFORE INSERT ON projections.checkpoint
+    FOR EACH ROW EXECUTE FUNCTION projections.one_checkpoint();
+
 -- A key may be longer than an entry of an index, hence the digest.
 CREATE TABLE projections.parked_key (
     build bigint NOT NULL REFERENCES projections.build ON DELETE CASCADE,
