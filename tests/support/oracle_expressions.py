@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import re2
 from celpy.celparser import CELParser
 from lark import Tree
 
@@ -176,13 +177,10 @@ class _Walk:
             return _CONVERSIONS[name](values[0])
         if name in _PARTS:
             return _part(name, *values)
-        if name == "join":
-            return "".join(check(isinstance(text, str), text) for text in check(isinstance(values[0], list), values[0]))
-        texts = [check(isinstance(value, str), value) for value in values]
-        if name in _TEXTS:
-            return _TEXTS[name](*texts)
-        text, part = texts  # the forms with limits and positions are left to tests/contract/cel
-        return {"startsWith": text.startswith(part), "endsWith": text.endswith(part), "contains": part in text}[name]
+        kinds, function = _TEXTS[name]
+        for kind, value in zip(kinds, values, strict=False):
+            check(type(value) is kind, value)
+        return function(*values)
 
     def list_lit(self, items: Any = None) -> list[Any]:
         return [self.at(item) for item in (items.children if items else ())]
@@ -355,14 +353,41 @@ def _part(name: str, value: Any, zone: Any = "UTC") -> int:
         raise Refused from None
 
 
-_TEXTS: dict[str, Callable[..., Any]] = {
-    "lowerAscii": lambda text: "".join(letter.lower() if letter.isascii() else letter for letter in text),
-    "upperAscii": lambda text: "".join(letter.upper() if letter.isascii() else letter for letter in text),
-    "replace": lambda text, old, new: text.replace(old, new),
-    "split": lambda text, separator: text.split(separator) if separator else list(text),
-    "matches": lambda text, pattern: re.search(pattern, text) is not None,
+def _split(text: str, separator: str, limit: int = -1) -> list[str]:
+    parts = text.split(separator) if separator else list(text)
+    if limit < 0 or len(parts) <= limit:
+        return parts
+    return [*parts[: limit - 1], separator.join(parts[limit - 1 :])] if limit else []
+
+
+def _substring(text: str, start: int, end: int | None = None) -> str:
+    end = len(text) if end is None else end
+    check(0 <= start <= end <= len(text), text)
+    return text[start:end]
+
+
+def _index(text: str, part: str, offset: int = 0) -> int:
+    places = range(check(offset >= 0, offset), len(text) + 1)
+    if not part:
+        return min(offset, len(text))
+    return next((place for place in places if text[place : place + len(part)] == part), -1)
+
+
+_WHITE = r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*"
+_TEXTS: dict[str, tuple[tuple[type, ...], Callable[..., Any]]] = {
+    "startsWith": ((str, str), lambda text, part: text[: len(part)] == part),
+    "endsWith": ((str, str), lambda text, part: text[::-1][: len(part)] == part[::-1]),
+    "contains": ((str, str), lambda text, part: part in text),
+    "matches": ((str, str), lambda text, pattern: re2.search(pattern, text) is not None),
+    "lowerAscii": ((str,), lambda text: "".join(letter.lower() if letter.isascii() else letter for letter in text)),
+    "upperAscii": ((str,), lambda text: "".join(letter.upper() if letter.isascii() else letter for letter in text)),
+    "trim": ((str,), lambda text: re.sub(rf"\A{_WHITE}|{_WHITE}\Z", "", text)),
+    "split": ((str, str, int), _split),
+    "replace": ((str, str, str, int), lambda text, old, new, limit=-1: text.replace(old, new, limit)),
+    "substring": ((str, int, int), _substring),
+    "indexOf": ((str, str, int), _index),
+    "join": ((list, str), lambda parts, between="": between.join(check(isinstance(part, str), part) for part in parts)),
 }
-"""The forms without a limit; patterns that mean the same to Python."""
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "int": _to_int,
     "double": _to_double,

@@ -13,10 +13,10 @@ from projector.expr.ast import Ast
 from projector.expr.check import check
 from projector.expr.errors import ExprError
 from projector.expr.parse import parse
-from tests.contract.cel import ours
 from tests.contract.cel.process import Reference
-from tests.contract.cel.strategies import METAS, events, expressions
 from tests.contract.cel.values import CASES
+from tests.support import generated_expressions as ours
+from tests.support.random_expressions import METAS, events, expressions
 
 EXAMPLES = max(1_500, settings().max_examples)
 

@@ -18,6 +18,7 @@ DURATIONS = (
     "0", "1h30m", "-1.5s", "100ms", "1us", "-1us", "24h", LONGEST, "-2562047h", "2562048h", "+3m0.5s",
     ".5s", "5.s", "1.5", "h", "-", "", "1 s", "1h-1m", "1d", "1µs", "0.000001s",
 )  # fmt: skip
+TRUTHS = ("true", "True", "t", "T", "1", "false", "False", "FALSE", "F", "0", "tRUE", "yes")
 OTHERS: tuple[object, ...] = (None, True, False, [], [1, 2.0, "a", None], {}, {"a": 1})
 VALUES = (*INTS, *DOUBLES, *TEXTS, *OTHERS)
 FEW = (0, -1, 2**63 - 1, 0.5, 1e16, "", "a", "12", *OTHERS)
@@ -68,7 +69,8 @@ CASES: dict[str, Pools] = {
     "has(event.a.a.a)": {"a": OTHERS},
     "event.a in [1, 'a', null, 2.0]": {"a": VALUES},
     "event.a in ['a', 'b']": {"a": VALUES},
-    **{f"{name}(event.a)": {"a": VALUES} for name in ("int", "string", "bool", "timestamp", "size")},
+    **{f"{name}(event.a)": {"a": VALUES} for name in ("int", "string", "timestamp", "size")},
+    "bool(event.a)": {"a": (*VALUES, *TRUTHS)},
     # The reference reads Go's notation besides.
     "double(event.a)": {"a": tuple(value for value in VALUES if value not in ("NaN", "1_0"))},
     "size(event.a + 'x')": {"a": TEXTS},
