@@ -31,7 +31,7 @@ from projector.stores.postgres.layout import Layout
 from projector.stores.postgres.rows import Way, Writer
 from projector.stores.postgres.wire import Wire
 
-COPY_FROM_ROWS = 1_000
+COPY_FROM_ROWS = 2_500
 """Rows from which copying is faster than sending arrays, measured in docs/adr/0003-write-path.md."""
 
 MAX_PARKED_KEYS = 100
