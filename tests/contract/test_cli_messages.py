@@ -53,6 +53,16 @@ def test_lint_names_every_problem(tmp_path: Path) -> None:
     assert (good.returncode, good.stdout[:32]) == (0, "order-summaries: version 1 is fi")
 
 
+def test_the_tests_of_a_projection_run_without_kafka_or_a_database(tmp_path: Path) -> None:
+    good = projector("test", "-f", str(example(tmp_path, "orders")))
+    assert (good.returncode, good.stderr) == (0, "")
+    given = [{"type": "OrderPlaced", "value": {"order_id": "o-1", "customer": "Ada"}}]
+    tests = [{"given": given, "then": [{"order_id": "o-1", "customer": "Grace"}]}]
+    bad = projector("test", "-f", str(example(tmp_path, "orders", {"tests": tests})))
+    assert bad.returncode == 1
+    assert '         customer: expected "Grace", got "Ada"' in bad.stdout.splitlines()
+
+
 def test_run_refuses_an_invalid_spec_and_a_missing_file(tmp_path: Path) -> None:
     file = example(tmp_path, "orders", {"versoin": "2"})
     assert "spec.versoin" in refused("run", "-f", str(file), "--target-uri", "postgresql://nobody@127.0.0.1:1/none")

@@ -143,6 +143,13 @@ WARNINGS: list[tuple[dict[str, Any], str | None]] = [
         ),
     ),
     ({"rules": [FOR_EACH | {"key": {"id": "event.id + 'item'"}}]}, None),
+    (
+        {
+            "rules": [FOR_EACH | {"key": {"id": "event.id", "line": "item.line"}}],
+            "target": spec_data([], [*COLUMNS, {"name": "line", "type": "bigint"}], key=["id", "line"])["target"],
+        },
+        None,
+    ),
     (kafka(eventVersion="header.v"), "spec.source.kafka.eventVersion: no rule names a version, so nothing reads it"),
     (
         {"rules": [{"events": ["E"], "key": {"id": "event.id"}, "delete": True}]},
