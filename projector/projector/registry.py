@@ -255,10 +255,7 @@ class Registry(Protocol):
         ...
 
     def admit_partitions(self, epoch: int, build: int, partitions: Collection[Partition]) -> None:
-        """Let a build read partitions that were added to its topics, from offset 0; its replay's end stays as it is.
-
-        Workers read the partitions that there are when they start.
-        """
+        """Let a build read partitions that were added to its topics, from offset 0; its replay's end stays as it is."""
         ...
 
     def admit_worker(self, epoch: int, build: int, worker_role: str) -> None:

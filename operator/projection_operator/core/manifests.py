@@ -16,8 +16,6 @@ PROJECTION_LABEL = f"{GROUP}/projection"
 BUILD_LABEL = f"{GROUP}/build"
 EPOCH_ANNOTATION = f"{GROUP}/epoch"
 VERSION_ANNOTATION = f"{GROUP}/version"
-PARTITIONS_ANNOTATION = f"{GROUP}/partitions"
-"""On pods of builds whose topics may grow: a projector reads the partitions that there are when it starts."""
 MANAGED_BY = f"app.kubernetes.io/managed-by={MANAGER}"
 """Label selector of all that the operator made."""
 
@@ -40,14 +38,13 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What runs. `version` is the build's own, which may differ from the spec's; `partitions` is "" where they stay."""
+    """What runs. `version` is the build's own, which may differ from the spec's."""
 
     build: int
     epoch: int
     version: str
     replicas: int
     image: str
-    partitions: str = ""
 
 
 def deployment_name(name: str, build: int) -> str:
@@ -113,10 +110,10 @@ def _labels(name: str, build: int) -> dict[str, str]:
 
 
 def _template(spec: ProjectionSpec, run: Run, labels: Mapping[str, str]) -> dict[str, Any]:
-    annotations = {VERSION_ANNOTATION: run.version}
-    if run.partitions:
-        annotations[PARTITIONS_ANNOTATION] = run.partitions
-    own = {"metadata": {"labels": dict(labels), "annotations": annotations}, "spec": _pod(spec, run)}
+    own = {
+        "metadata": {"labels": dict(labels), "annotations": {VERSION_ANNOTATION: run.version}},
+        "spec": _pod(spec, run),
+    }
     merged = merge(own, spec.projector.template or {})
     # Whatever the template says, the Deployment must find its pods.
     return merge(merged, {"metadata": {"labels": dict(labels)}})

@@ -1,8 +1,5 @@
 """What holds whatever comes next: Deployments of the builds in work, and removal of what is given up."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from projection_operator.core import lag
 from projection_operator.core.actions import (
     Abandon,
@@ -16,7 +13,6 @@ from projection_operator.core.actions import (
 from projection_operator.core.case import Case
 from projection_operator.core.manifests import (
     CONTAINER,
-    PARTITIONS_ANNOTATION,
     VERSION_ANNOTATION,
     Owner,
     Run,
@@ -65,9 +61,7 @@ def _ensure_current(case: Case, leaving: set[int]) -> tuple[Action, ...]:
     if build is None or spec is None or build.number in leaving:
         return ()
     image = build.definition.image or _image(case, spec)
-    partitions = str(len(build.checkpoints)) if lag.may_grow(build) else ""
-    run = Run(build.number, build.epoch, build.version, wanted_replicas(spec), image, partitions)
-    return _ensure(case, spec, run)
+    return _ensure(case, spec, Run(build.number, build.epoch, build.version, wanted_replicas(spec), image))
 
 
 def _carry_on(case: Case) -> tuple[Action, ...]:
@@ -76,16 +70,15 @@ def _carry_on(case: Case) -> tuple[Action, ...]:
     if child is None or spec is None:
         return ()
     annotations = child.manifest.get("metadata", {}).get("annotations", {})
-    pods = child.manifest["spec"]["template"]
-    partitions = pods["metadata"].get("annotations", {}).get(PARTITIONS_ANNOTATION, "")
     # Which image holds the handler of a build is written in the registry, and in what runs.
-    image = _image_of(pods) if spec.handler else _image(case, spec)
+    image = _running_image(child) if spec.handler else _image(case, spec)
     version = annotations.get(VERSION_ANNOTATION, "")
-    return _ensure(case, spec, Run(child.build, child.epoch, version, wanted_replicas(spec), image, partitions))
+    return _ensure(case, spec, Run(child.build, child.epoch, version, wanted_replicas(spec), image))
 
 
-def _image_of(pods: Mapping[str, Any]) -> str:
-    image: str = next(one["image"] for one in pods["spec"]["containers"] if one["name"] == CONTAINER)
+def _running_image(child: Child) -> str:
+    containers = child.manifest["spec"]["template"]["spec"]["containers"]
+    image: str = next(one["image"] for one in containers if one["name"] == CONTAINER)
     return image
 
 

@@ -243,21 +243,22 @@ COUNTING = desired(
 )
 
 
-def test_where_order_does_not_matter_added_partitions_are_admitted_and_projectors_start_anew() -> None:
+def test_where_order_does_not_matter_added_partitions_are_admitted_once() -> None:
     assert COUNTING.definition is not None
     counting = build(definition=COUNTING.definition)
     seen = observation(desired=COUNTING, registry=view(counting), source=source(100, 100, 7))
-    admit, ensure = decide(seen, NOW).actions
-    assert admit == actions.AdmitPartitions(7, (Partition("orders", "topic-1", 2),))
-    assert isinstance(ensure, actions.EnsureDeployment)  # the one of a test without the annotation
+    assert decide(seen, NOW).actions == (actions.AdmitPartitions(7, (Partition("orders", "topic-1", 2),)),)
     admitted = replace(counting, checkpoints=(*counting.checkpoints, checkpoint(Partition("orders", "topic-1", 2), 0)))
-    (after,) = decide(replace(seen, registry=view(admitted)), NOW).actions
-    assert isinstance(after, actions.EnsureDeployment)
-    annotations = [
-        one.manifest["spec"]["template"]["metadata"]["annotations"]["projections.dev/partitions"]
-        for one in (ensure, after)
-    ]
-    assert annotations == ["2", "3"]
+    assert decide(replace(seen, registry=view(admitted)), NOW).actions == ()
+
+
+def test_through_an_outage_of_the_registry_a_handler_keeps_the_image_that_runs() -> None:
+    handled = desired(rules=None, handler="shop.p:f", projector={"image": "team@sha256:" + "2" * 64})
+    assert handled.spec is not None
+    seen = observation(registry=TARGET_DOWN, desired=Desired(handled.spec.model_copy(update={"suspend": True})))
+    (ensure,) = decide(seen, NOW).actions
+    assert isinstance(ensure, actions.EnsureDeployment)
+    assert ensure.manifest["spec"]["template"]["spec"]["containers"][0]["image"] == "projector:1.2.3"
 
 
 def test_partitions_are_admitted_to_every_build_but_those_given_up() -> None:

@@ -342,8 +342,6 @@ async def test_a_topic_of_a_commutative_projection_may_grow(world: World) -> Non
     assert world.registry.calls.count("admit_partitions") == 1
     assert world.condition("Stalled")[0] == "False"
     assert world.status["lag"]["events"] == 40
-    (body,) = world.cluster.deployments_.values()
-    assert body["spec"]["template"]["metadata"]["annotations"]["projections.dev/partitions"] == "3"
 
 
 async def test_a_missing_secret_of_the_schema_registry_is_named_before_anything_is_built(world: World) -> None:
