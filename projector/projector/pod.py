@@ -8,16 +8,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from projector.fold.compile import compile_definition
+from projector.formats import open_format
+from projector.formats.errors import MissingExtra
+from projector.formats.registry import SchemaRegistry
 from projector.http import ProbeServer
 from projector.metrics import Metrics
 from projector.ports import SourceUnavailable, StoreUnavailable, TopicMissing
 from projector.registry import BuildState, NotPermitted
 from projector.sources.kafka import KafkaSource
+from projector.spec.models import Errors
 from projector.stores.postgres import BuildSpec, PostgresStore, load_build
 from projector.version import VERSION
 from projector.worker.clock import SystemClock
@@ -28,6 +33,8 @@ from projector.worker.outage import Outage
 T = TypeVar("T")
 
 SERVERS, URI_FILE, PORT = "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS", "PROJECTOR_TARGET_URI_FILE", "PROJECTOR_HTTP_PORT"
+BAD_DATA, MAX_PARKED_KEYS = "PROJECTOR_BAD_DATA", "PROJECTOR_MAX_PARKED_KEYS"
+SCHEMA_REGISTRY, REGISTRY_FILE = "PROJECTOR_SCHEMA_REGISTRY_URL", "PROJECTOR_SCHEMA_REGISTRY_CREDENTIALS_FILE"
 DEFAULT_URI_FILE = "/etc/projector/target/uri"
 DEFAULT_PORT = 8080
 HIGHEST_PORT = 65_535
@@ -46,11 +53,33 @@ class BadSettings(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Means:
+    """What a worker reaches and how it treats bad events: all that is not of the build.
+
+    `uri` is asked whenever a connection is made. `registry_file` holds the schema registry's `user:password`.
+    """
+
+    servers: tuple[str, ...]
+    uri: Callable[[], str]
+    errors: Errors
+    registry_url: str | None
+    registry_file: Path | None
+
+    def registry(self) -> SchemaRegistry | None:
+        """Where schemas are. Raises BadSettings."""
+        if self.registry_url is None:
+            return None
+        try:
+            return SchemaRegistry(self.registry_url, self.registry_file)
+        except ValueError as error:
+            raise BadSettings(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
 class PodSettings:
     """What a pod's environment says."""
 
-    servers: tuple[str, ...]
-    uri_file: Path
+    means: Means
     port: int
 
     @classmethod
@@ -66,9 +95,25 @@ class PodSettings:
         port = environment.get(PORT, str(DEFAULT_PORT))
         if not port.isdecimal() or int(port) > HIGHEST_PORT:
             problems.append(f"{PORT} is {port!r}, which is no port number")
+        errors = _errors(environment, problems)
         if problems:
             raise BadSettings(*problems)
-        return cls(servers, path, int(port))
+        return cls(Means(servers, lambda: read_uri(path), errors, *registry_settings(environment)), int(port))
+
+
+def _errors(environment: Mapping[str, str], problems: list[str]) -> Errors:
+    given = {"bad_data": environment.get(BAD_DATA), "max_parked_keys": environment.get(MAX_PARKED_KEYS)}
+    try:
+        return Errors.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        problems += [f"{BAD_DATA}, {MAX_PARKED_KEYS}: {found['msg']}" for found in error.errors()]
+        return Errors()
+
+
+def registry_settings(environment: Mapping[str, str]) -> tuple[str | None, Path | None]:
+    """URL of the schema registry, and the file with its credentials."""
+    file = environment.get(REGISTRY_FILE)
+    return environment.get(SCHEMA_REGISTRY), Path(file) if file else None
 
 
 def read_uri(path: Path) -> str:
@@ -88,11 +133,11 @@ def work(settings: PodSettings, build: int, epoch: int) -> None:
     metrics, health = Metrics(VERSION), Health()
     probes = serve_probes(settings.port, health, metrics)
     try:
-        spec = patiently("target", lambda: load_build(read_uri(settings.uri_file), build), stop, health)
+        spec = patiently("target", lambda: load_build(settings.means.uri(), build), stop, health)
         if spec is None:
             return
         require_current(spec, epoch)
-        run_worker(spec, settings.servers, lambda: read_uri(settings.uri_file), metrics, health, stop)
+        run_worker(spec, settings.means, metrics, health, stop)
     finally:
         probes.stop()
 
@@ -115,22 +160,32 @@ def require_current(spec: BuildSpec, epoch: int) -> None:
         raise GivenUp(f"build {spec.build} is at epoch {spec.epoch}; this worker was started for epoch {epoch}")
 
 
-def run_worker(
-    spec: BuildSpec,
-    servers: tuple[str, ...],
-    uri: Callable[[], str],
-    metrics: Metrics,
-    health: Health,
-    stop: threading.Event,
-) -> None:
-    """Carry the build's partitions until `stop` is set. Raises GivenUp."""
-    program = compile_definition(spec.definition)
-    source = KafkaSource(servers, spec.definition.topics, spec.consumer_group)
-    store = PostgresStore(uri, spec, spec.epoch)
+def run_worker(spec: BuildSpec, means: Means, metrics: Metrics, health: Health, stop: threading.Event) -> None:
+    """Carry the build's partitions until `stop` is set. Raises GivenUp, BadSettings."""
+    definition = spec.definition
+    program = compile_definition(definition, _decode(definition.format, means))
+    source = KafkaSource(means.servers, definition.topics, spec.consumer_group)
+    store = PostgresStore(means.uri, spec, spec.epoch, max_parked_keys=means.errors.max_parked_keys)
     calm_collector()
     _log.info("worker started", build=spec.build, table=f"{spec.schema}.{spec.table}", group=spec.consumer_group)
-    Worker(Work(program, spec.partitions), source, store, metrics, health).run(stop)
+    work = Work(
+        program,
+        spec.partitions,
+        parks=means.errors.bad_data == "ParkKey",
+        grown=None if definition.ordering.mode == "PerKey" else lambda: load_build(means.uri(), spec.build).partitions,
+    )
+    Worker(work, source, store, metrics, health).run(stop)
     _log.info("worker stopped", build=spec.build)
+
+
+def _decode(name: str, means: Means) -> Callable[[bytes], dict[str, Any]] | None:
+    """What reads the events; None: they are JSON, which the program reads faster by itself."""
+    if name == "JSON":
+        return None
+    try:
+        return open_format(name, means.registry()).decode
+    except MissingExtra as error:
+        raise BadSettings(str(error)) from None
 
 
 def calm_collector() -> None:

@@ -172,7 +172,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A checkpoint going from `previous` to `next` (offsets of the next record to read), if `generation` still holds."""
+    """A checkpoint going from `previous` to `next` (offsets of the next record to read), at this `generation` only."""
 
     partition: Partition
     previous: int

@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
 from projector.fold.validate import validate
 from projector.metrics import Metrics
-from projector.pod import BadSettings, patiently, run_worker, serve_probes
+from projector.pod import BadSettings, Means, patiently, run_worker, serve_probes
 from projector.ports import SourceUnavailable, StoreUnavailable, TopicMissing
 from projector.registry import (
     BuildState,
@@ -51,6 +52,14 @@ class Request:
     uri: str
     servers: tuple[str, ...]
     port: int | None
+    registry_file: Path | None
+
+    @property
+    def means(self) -> Means:
+        """What the worker reaches."""
+        registry = self.spec.source.kafka.schema_registry
+        url = None if registry is None else registry.url
+        return Means(self.servers, lambda: self.uri, self.spec.errors, url, self.registry_file)
 
     @property
     def identity(self) -> Identity:
@@ -74,7 +83,7 @@ def run(request: Request, stop: threading.Event, terminal: bool) -> None:
             return
         watch = threading.Thread(target=control.watch, args=(stop, metrics, terminal), name="control", daemon=True)
         watch.start()
-        run_worker(spec, request.servers, lambda: request.uri, metrics, health, stop)
+        run_worker(spec, request.means, metrics, health, stop)
     finally:
         stop.set()
         if probes is not None:

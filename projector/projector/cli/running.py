@@ -37,5 +37,6 @@ def run(path: Path, target_uri: str | None, bootstrap_servers: str | None, http_
         validate(spec)
         servers = tuple(bootstrap_servers.split(",")) if bootstrap_servers else spec.source.kafka.bootstrap_servers
         uri = options.required(target_uri)
-        request = standalone.Request(name, namespace, spec, uri, servers, http_port)
+        _, registry_file = pod.registry_settings(os.environ)
+        request = standalone.Request(name, namespace, spec, uri, servers, http_port, registry_file)
         standalone.run(request, pod.stop_on_signals(), terminal)

@@ -74,4 +74,6 @@ class _Compiler:
         classes = {name: self._classes[name] for name in fast if name in self._classes}
         if self._tag is None or not classes:
             return one_by_one
-        return by_field(decoding.one_of(self._tag, classes.values()), {classes[name]: fast[name][1] for name in classes})
+        return by_field(
+            decoding.one_of(self._tag, classes.values()), {classes[name]: fast[name][1] for name in classes}
+        )

@@ -54,7 +54,7 @@ def one_of(tag_field: str, structs: Iterable[type[msgspec.Struct]]) -> Decode:
     """A fast decoder that gives an instance of the one of tagged classes whose tag the value has."""
     # Of a single class the tag may be missing. NUL never comes here as it is: JSON escapes it.
     nobody = msgspec.defstruct("Nobody", [], tag_field=tag_field, tag="\0")
-    return fast(Union[(nobody, *structs)])  # noqa: UP007 - made at run time
+    return fast(Union[(nobody, *structs)])
 
 
 def careful(shape: Any) -> Decode:

@@ -176,8 +176,7 @@ def _check_json(value: Any, what: str) -> None:
         if "\0" in value:
             raise EvalError(f"{what} holds a NUL character, which jsonb cannot")
     elif type(value) is float:
-        if not math.isfinite(value):
-            raise EvalError(f"{what} is not a finite number")
+        fit_double(value, what)
     elif type(value) is datetime:
         raise EvalError(f"{what} is timestamp, not jsonb: use string({what})")
     elif type(value) not in _JSON:

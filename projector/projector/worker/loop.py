@@ -4,22 +4,20 @@ Law 1 rests on three habits. A lane reads only from a checkpoint that the store 
 wrong between that and the answer to a commit throws away all that is in hand and goes back there (`_drop`). And what is
 in hand of a partition that the group takes away is forgotten before the group is answered (`_revoked`).
 
-Far behind, one batch is on its way to the target while the next is folded (`_send`, `_land`); near the end, each is
-waited for.
+Far behind, one batch is on its way to the target while the next is folded (`projector.worker.flights`); near the end,
+each is waited for.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from threading import Event
 
 import structlog
 
-from projector.fold.folded import BadEvent, Folded
+from projector.fold.folded import BadEvent
 from projector.fold.program import Program
 from projector.metrics import LaneLag, Metrics
 from projector.ports import (
-    BadRow,
     Fenced,
     Fetched,
     Move,
@@ -31,15 +29,16 @@ from projector.ports import (
     SourceUnavailable,
     Store,
     StoreUnavailable,
-    TooManyParked,
     TopicMissing,
 )
 from projector.worker.clock import Clock, SystemClock
-from projector.worker.faults import Faults, Suspect
+from projector.worker.faults import Faults
+from projector.worker.flights import Flights
 from projector.worker.health import Health
 from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, name, names
 from projector.worker.outage import Outage
 from projector.worker.pace import END_ONLY_SECONDS, Pace
+from projector.worker.strangers import Strangers
 
 IDLE_FETCH = 0.5
 """Seconds that a fetch waits for a record: how often the loop turns when nothing comes."""
@@ -62,24 +61,14 @@ class GivenUp(Exception):
 class Work:
     """What a worker works on. `partitions` are those that the build has checkpoints for.
 
-    `parks`: whether an event that cannot be applied is parked with its row key, or stops its partition.
+    `parks`: whether an event that cannot be applied is parked with its row key, or stops its partition. `grown` asks
+    for the partitions again, where those that a topic got later may be adopted; it raises what a store raises.
     """
 
     program: Program
     partitions: Collection[Partition]
     parks: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """A batch on its way to the target: what each lane has in it, and since when."""
-
-    suspects: Sequence[Suspect]
-    moves: Sequence[Move]
-    folded: Sequence[Folded]
-    records: int
-    rows: int
-    since: float
+    grown: Callable[[], Collection[Partition]] | None = None
 
 
 class Worker:
@@ -96,7 +85,7 @@ class Worker:
         pace: Pace | None = None,
     ) -> None:
         self._program = work.program
-        self._partitions = frozenset(work.partitions)
+        self._strangers = Strangers(work.partitions, work.grown)
         self._source = source
         self._store = store
         self._metrics = metrics
@@ -107,7 +96,17 @@ class Worker:
         self._faults = Faults(
             work.program, self._lanes, source, store, metrics, self._clock, self._drop_moved, parks=work.parks
         )
-        self._flight: Flight | None = None
+        self._flights = Flights(
+            work.program.columns,
+            self._lanes,
+            source,
+            store,
+            self._faults,
+            self._pace,
+            metrics,
+            self._clock,
+            self._landed,
+        )
         self._late: StoreUnavailable | Fenced | None = None  # met where it could not be raised
         self._target_away = Outage("target", self._clock)
         self._source_away = Outage("source", self._clock)
@@ -115,7 +114,6 @@ class Worker:
         self._joined = False
         self._answered = False  # the target, since the last time it was away
         self._source_fine = True
-        self._foreign = ""
         self._asked_at = self._end_only_at = self._mirrored_at = self._published_at = float("-inf")
         self._unmirrored: dict[Partition, int] = {}
 
@@ -167,10 +165,7 @@ class Worker:
     # Called by the source from within fetch and close; must not raise.
 
     def _assigned(self, partitions: Sequence[Partition]) -> None:
-        known = [partition for partition in partitions if partition in self._partitions]
-        self._foreign = _strangers([p for p in partitions if p not in self._partitions], self._partitions)
-        if self._foreign:
-            _log.error("partitions are not read", reason=self._foreign)
+        known = self._strangers.among(partitions)
         self._lanes.add(known)
         self._joined, self._answered = True, False
         self._metrics.rebalanced()
@@ -178,10 +173,11 @@ class Worker:
 
     def _revoked(self, partitions: Sequence[Partition]) -> None:
         try:
-            self._land()  # so that whoever gets them reads checkpoints that nobody moves any more
+            self._flights.land()  # so that whoever gets them reads checkpoints that nobody moves any more
         except (StoreUnavailable, Fenced) as error:
             self._late = error
         self._lanes.remove(partitions)
+        self._strangers.revoked(partitions)
         self._faults.revoked(partitions)
         for partition in partitions:
             self._unmirrored.pop(partition, None)
@@ -194,7 +190,7 @@ class Worker:
         if late is not None:
             raise late
         self._place()
-        if self._clock.now() >= self._target_again and self._flight is None:
+        if self._clock.now() >= self._target_again and not self._flights.flying:
             self._faults.look()
         fetched = self._fetch()
         try:
@@ -203,12 +199,12 @@ class Worker:
             # Some of what was fetched is in no hand; the source would go on behind it.
             self._drop()
             raise
-        self._look_after_flight()
+        self._flights.look()
         if self._due(fetched):
-            self._send()
+            self._flights.send()
         if not self._more():
-            self._land()
-        if self._flight is None:
+            self._flights.land()
+        if not self._flights.flying:
             self._faults.report()
         self._mirror()
 
@@ -222,7 +218,8 @@ class Worker:
         ]
         if not waiting and self._answered and self._clock.now() - self._asked_at < ASK_AGAIN:
             return
-        self._land()
+        self._flights.land()
+        self._lanes.add(self._strangers.adopted())
         positions = self._positions([lane.partition for lane in waiting])
         self._target_away.over()
         self._answered, self._asked_at = True, self._clock.now()
@@ -301,7 +298,7 @@ class Worker:
 
     def _goes_on(self, lane: Lane, bad: BadEvent, good: int) -> bool:
         """Whether the lane goes on behind a bad event; `good` records in hand come before it."""
-        self._land()
+        self._flights.land()
         if lane.state is not State.READING:
             return False
         self._source.verify()
@@ -327,68 +324,15 @@ class Worker:
 
     def _commit(self) -> None:
         """Write all that is in hand, and wait for it."""
-        self._send()
-        self._land()
+        self._flights.send()
+        self._flights.land()
 
-    def _send(self) -> None:
-        """Let a batch of all that is in hand move the checkpoints and write its rows."""
-        self._land()
-        if not any(lane.moved for lane in self._lanes):
-            return
-        self._source.verify()
-        undecided = self._lanes.undecided
-        existing = self._store.existing(undecided) if undecided else frozenset()
-        hand = self._lanes.hand(self._clock.now())
-        moved = self._lanes.moved
-        folded = [lane.folded for lane in moved]
-        suspects = [Suspect(lane, lane.first_offset, lane.next, lane.records) for lane in moved]
-        started = self._clock.now()
-        batch = self._lanes.send(self._program.columns, existing)
-        self._flight = Flight(suspects, batch.moves, folded, hand.records, len(batch.deltas), started)
-        with self._answers():
-            self._store.submit(batch)
-
-    def _look_after_flight(self) -> None:
-        if self._flight is not None and self._store.ready():
-            self._land()
-
-    def _land(self) -> None:
-        """Wait for what is on its way."""
-        if self._flight is None:
-            return
-        with self._answers():
-            self._store.settle()
-        if self._flight is not None:
-            self._landed(self._flight)
-
-    @contextmanager
-    def _answers(self) -> Iterator[None]:
-        """What the target may answer to the batch on its way; nothing of it happened then."""
-        flight = self._flight
-        try:
-            yield
-        except BadRow as error:
-            self._flight = None
-            self._faults.refused(str(error), flight.suspects if flight else ())
-        except TooManyParked as error:
-            self._flight = None
-            self._faults.full(str(error))
-        except (StoreUnavailable, Fenced) as error:
-            self._flight = None
-            if isinstance(error, StoreUnavailable):
-                self._pace.failed()
-            raise
-
-    def _landed(self, flight: Flight) -> None:
-        self._flight = None
-        seconds = self._clock.now() - flight.since
-        self._pace.committed(flight.records, seconds)
-        self._metrics.committed(flight.folded, flight.rows, seconds)
+    def _landed(self, moves: Sequence[Move], records: int) -> None:
+        """A batch is committed."""
         self._asked_at = self._clock.now()
-        if flight.records == 0:
+        if records == 0:
             self._end_only_at = self._clock.now()
-        for suspect, move in zip(flight.suspects, flight.moves, strict=True):
-            suspect.lane.settle(move.next)
+        for move in moves:
             self._unmirrored[move.partition] = move.next
             self._faults.passed(move.partition, move.next)
 
@@ -449,8 +393,8 @@ class Worker:
         if now - self._published_at < PUBLISH_SECONDS:
             return
         self._published_at = now
-        if self._foreign:
-            self._health.waiting(self._foreign)
+        if self._strangers.reason:
+            self._health.waiting(self._strangers.reason)
         elif self._joined and self._answered and self._source_fine:
             self._health.ready()
         ends = self._source.ends()
@@ -462,18 +406,3 @@ def _lag(lane: Lane, end: int | None) -> LaneLag:
     caught_up = lane.at_end and not lane.moved and not lane.on_its_way
     records = 0 if caught_up else None if end is None else max(0, end - lane.checkpoint)
     return LaneLag(name(lane.partition), records, caught_up, lane.unprocessed_ms, lane.fault is not None)
-
-
-def _strangers(strange: Sequence[Partition], known: Collection[Partition]) -> str:
-    """Why partitions that the build has no checkpoints for are not read; empty where there are none."""
-    if not strange:
-        return ""
-    topics = {partition.topic for partition in known if (partition.topic, partition.number) in _places(strange)}
-    if topics:
-        return f"topic {', '.join(sorted(topics))} was deleted and created again since the build began; start a rebuild"
-    grown = ", ".join(names(strange))
-    return f"partitions were added since the build began and are not read ({grown}); start a rebuild"
-
-
-def _places(partitions: Iterable[Partition]) -> set[tuple[str, int]]:
-    return {(partition.topic, partition.number) for partition in partitions}

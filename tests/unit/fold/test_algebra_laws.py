@@ -106,7 +106,7 @@ def test_following_in_place_and_joining_batches_is_composing(
         composed = compose(composed, change)
         copied = list(step) if isinstance(step, list) else step
         follow(COLUMNS, batches[number >= split], ("k",), copied, event("E", {}, number))
-    first, second = ({key: delta for key, delta in one.deltas.items()} for one in batches)
+    first, second = (dict(one.deltas) for one in batches)
     merged(COLUMNS, first, second)  # type: ignore[arg-type]  # nothing here is parked
     found = first["k",]
     after = general(COLUMNS, found) if isinstance(found, list) else found

@@ -159,4 +159,6 @@ def test_the_last_header_of_a_name_counts() -> None:
     into = Folded()
     headers = (("h", b"1"), ("ce_type", b"X"), ("h", b"2"), ("ce_type", b"E"))
     compiled.fold([FakeRecord(b'{"id": "k"}', headers)], into)
-    assert "2" in into.deltas["k",]
+    delta = into.deltas["k",]
+    assert isinstance(delta, list)
+    assert "2" in delta
