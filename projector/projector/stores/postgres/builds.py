@@ -37,8 +37,12 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, 1, %s)
 _ADMIT = """
 INSERT INTO projections.checkpoint
     (build, topic, topic_id, partition, start_offset, replay_end, next_offset, epoch, worker_role)
-SELECT number, %s, %s, %s, 0, 0, 0, epoch, worker_role FROM projections.build WHERE number = %s
-ON CONFLICT DO NOTHING RETURNING partition
+SELECT b.number, %(topic)s, %(id)s, %(partition)s, 0, 0, 0, b.epoch, b.worker_role FROM projections.build b
+WHERE b.number = %(build)s AND NOT EXISTS (
+    SELECT FROM projections.checkpoint c
+    WHERE c.build = b.number AND c.topic_id = %(id)s AND c.partition = %(partition)s
+)
+RETURNING partition
 """
 _ROLE_OF_BUILD = (
     "UPDATE projections.build SET worker_role = %s WHERE number = %s AND worker_role <> %s RETURNING number"
@@ -171,7 +175,8 @@ def admit_partitions(cursor: Cursor, build: int, partitions: Collection[Partitio
     """
     _require_kept(build, _get(cursor, build))
     for partition in sorted(partitions):
-        cursor.execute(_ADMIT, (partition.topic, partition.topic_id, partition.number, build))
+        lane = {"topic": partition.topic, "id": partition.topic_id, "partition": partition.number}
+        cursor.execute(_ADMIT, {**lane, "build": build})
         if cursor.fetchone() is not None:
             record_build(cursor, build, "PartitionAdmitted", f"{partition.topic}/{partition.number}")
 
