@@ -105,6 +105,10 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _rounded(left: Any, right: Any) -> bool:
+    return {type(left), type(right)} == {int, float} and max(abs(left), abs(right)) > 2**53
+
+
 def like_the_reference() -> AbstractContextManager[object]:
     """Do three things as cel-go does, where it is not CEL as it is specified and we are.
 
@@ -115,12 +119,12 @@ def like_the_reference() -> AbstractContextManager[object]:
     exact_has, exact_elements = runtime.has, runtime.elements
 
     def equals(left: Any, right: Any) -> bool:
-        if {type(left), type(right)} == {int, float}:
+        if _rounded(left, right):
             return float(left) == float(right)
         return exact_equals(left, right)
 
     def compare(op: str, left: Any, right: Any, names: runtime.Operands) -> bool:
-        if {type(left), type(right)} == {int, float}:
+        if _rounded(left, right):
             left, right = float(left), float(right)
         return exact_compare(op, left, right, names)
 

@@ -48,7 +48,25 @@ ZONES: Pools = {
         "Mars",
     ),
 }
-LISTS: Pools = {"a": ([], [1], [1, 1], [1, 2, 3], [1, "a"], ["a", "b"], [True], [None], {}, {"a": 1}, 1, "a", None)}
+LISTS: Pools = {
+    "a": (
+        [],
+        [1],
+        [1, 1],
+        [1, 2, 3],
+        [1, "a"],
+        ["a", 0],
+        ["a", 2],
+        ["a", "b"],
+        [True],
+        [None],
+        {},
+        {"a": 1},
+        1,
+        "a",
+        None,
+    )
+}
 BINARY = ("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "in")
 ACCESSORS = (
     "getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes",
@@ -65,8 +83,8 @@ CASES: dict[str, Pools] = {
     "(event.a && event.b) || event.c": {"a": FEW, "b": (True, False, None), "c": (True, False, 1)},
     "event.a == null || null != event.b": ANY,
     "event.a[event.b]": {"a": FEW, "b": (0, 3, 4, -1, "a", "b", None, True)},
-    "has(event.a.a)": {"a": OTHERS},
-    "has(event.a.a.a)": {"a": OTHERS},
+    "has(event.a.a)": {"a": (*OTHERS, {"a": None})},
+    "has(event.a.a.a)": {"a": (*OTHERS, {"a": {"a": None}})},
     "event.a in [1, 'a', null, 2.0]": {"a": VALUES},
     "event.a in ['a', 'b']": {"a": VALUES},
     **{f"{name}(event.a)": {"a": VALUES} for name in ("int", "string", "timestamp", "size")},
