@@ -12,7 +12,8 @@ from projector.fold.delta import Delta
 from projector.fold.program import Program
 from projector.parked import replayed
 from projector.ports import BadRow, Fenced, Park, Place, StoreUnavailable
-from projector.registry import ParkedChanged, Waiting
+from projector.registry import ParkedChanged, RegistryError, Waiting
+from projector.stores.postgres import grants, migrate
 from tests.contract.store_contract import COUNTED, FIRST, commit, counted, move, park
 from tests.support.postgres import Database, PostgresBuild, begin
 from tests.support.projector import projector
@@ -176,6 +177,26 @@ def test_workers_of_the_release_before_stop_at_parked_keys(build: PostgresBuild)
         moved(2)
     build.unpark(FIRST, KEY)
     moved(2)
+
+
+def test_builds_that_the_release_before_began_park_too(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *later = migrate._migrations()
+    with monkeypatch.context() as before:
+        before.setattr(migrate, "_migrations", lambda: iter([first]))
+        before.setattr(grants, "_RIGHTS", tuple(r for r in grants._RIGHTS if "parked" not in r.as_string()))
+        build = begin(database, COUNTED, [FIRST], database.role("worker"))
+        with pytest.raises(RegistryError, match="older release"):
+            build.registry.observe(build.identity)
+    build.registry.take_leadership("the next release")
+    done = database.run("SELECT number FROM projections.migration ORDER BY number")
+    assert done == [(number,) for number, _ in [first, *later]]
+    assert [one.reason for one in park_records(build, named(7, 0), named("x", 1)).records] == ["it is broken", ""]
+    build.close()
+
+
+def test_a_lane_has_one_checkpoint(build: PostgresBuild) -> None:
+    with pytest.raises(errors.UniqueViolation, match="has a checkpoint for partition 0 of topic orders"):
+        build.database.run("INSERT INTO projections.checkpoint SELECT * FROM projections.checkpoint")
 
 
 @pytest.mark.parametrize(

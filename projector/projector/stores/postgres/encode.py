@@ -85,7 +85,8 @@ class Encoder:
 
     def _words(self, masks: Sequence[int]) -> Columns:
         if self._layout.words == 1:
-            return [list(map(str, masks))]
+            same = len(set(masks)) == 1
+            return [[str(masks[0])] * len(masks) if same else list(map(str, masks))]
         low = (1 << WORD) - 1
         return [[str(mask >> WORD * word & low) for mask in masks] for word in range(self._layout.words)]
 
