@@ -192,7 +192,9 @@ class KafkaSource:
         for place, run in _runs(messages):
             if place in self._next and cast("int", run[0].offset()) >= self._next[place]:
                 self._next[place] = cast("int", run[-1].offset()) + 1
-                records.setdefault(self._owned[place], []).extend(run)
+                known = records.setdefault(self._owned[place], run)
+                if known is not run:
+                    known.extend(run)
         size = sum(map(len, messages)) + sum(map(len, filter(None, map(Message.key, messages))))
         return Fetched(cast("Mapping[Partition, Sequence[Record]]", records), self._still_ends(ends), size)
 
