@@ -41,6 +41,8 @@ _WHY = {
     "max": "max needs a value",
     "guard": "the guard of an ordering has a value",
 }
+_FIRST = 3
+"""Lines before those of the rules."""
 _CHECK_INSTANT = f"at = at if kind and {record.FIRST_MS} <= at <= {record.LAST_MS} else missing('meta.timestamp')"
 
 
@@ -84,7 +86,7 @@ class _Writer:
         self._scope = scope
         self._lines: list[str] = []
         self._sites: dict[int, str] = {}
-        self._head = [head, "    now = None", "    kind = at = 0"]
+        self._head = head
 
     def values(self, rule: RulePlan) -> None:
         """Lines that work out the rule's values."""
@@ -132,11 +134,12 @@ class _Writer:
 
     def finish(self, name: str) -> Generated:
         """Compile the lines."""
-        if self._scope.uses_instant:
-            self._head[1] = "    now = instant(record)"
-        if self._scope.uses_milliseconds:
-            self._head[2] = "    kind, at = record.timestamp()"
-        source = "\n".join([*self._head, *self._lines]) + "\n"
+        # One line more or less must not move the sites of the others.
+        first = [
+            "now = instant(record)" if self._scope.uses_instant else "",
+            "kind, at = record.timestamp()" if self._scope.uses_milliseconds else "",
+        ]
+        source = "\n".join([self._head, *(f"    {line}" for line in first), *self._lines]) + "\n"
         filename = f"<{name} of {self._scope.event_type} {id(self):x}>"
         namespace: dict[str, object] = {**_NAMES, "follow": self._plan.follow, **self._scope.constants}
         exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - source made from checked trees only
@@ -146,7 +149,7 @@ class _Writer:
         """Add a line; `site` says what it works out."""
         self._lines.append("    " * depth + text)
         if site:
-            self._sites[len(self._head) + len(self._lines)] = site
+            self._sites[_FIRST + len(self._lines)] = site
 
     def _value(self, assignment: Assignment) -> str:
         if assignment.instant:

@@ -6,12 +6,12 @@ from projector.expr.errors import EvalError
 from projector.fold.folded import Folded
 from projector.fold.generate import Apply
 from projector.fold.program import Decode, Halted, Loop, One
-from projector.fold.record import NO_TIMESTAMP, Record
+from projector.fold.record import NO_TIMESTAMP, Record, header_of
 
 _NUL = b"\\u0000"
 """JSON for a character that text columns do not take."""
-_ESCAPE = b"\\"
-"""What it begins with: looking for one byte is six times as fast, and most values hold none."""
+_ESCAPE = ord("\\")
+"""What it begins with: looking for one byte costs next to nothing, for several 150 ns, and most values hold none."""
 
 
 def by_header(wanted: str, fast: Mapping[bytes | None, tuple[Decode, Apply]]) -> Loop:
@@ -23,11 +23,11 @@ def by_header(wanted: str, fast: Mapping[bytes | None, tuple[Decode, Apply]]) ->
         applied = 0
         try:
             for record in records:
-                event_type = None
-                for name, content in record.headers() or ():
-                    if name == wanted:
-                        event_type = content
-                known = find(event_type)
+                headers = record.headers()
+                if headers is not None and len(headers) == 1 and headers[0][0] == wanted:
+                    known = find(headers[0][1])
+                else:
+                    known = find(header_of(headers, wanted))
                 value = record.value()
                 if known is None or value is None or (_ESCAPE in value and _NUL in value):
                     one(record, into)

@@ -1,5 +1,6 @@
 """What the fold needs of a record, and how `meta` reads it."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -62,6 +63,15 @@ def moment(milliseconds: int) -> datetime:
 def key_text(record: Record) -> str | None:
     """The record's key as text. Raises EvalError where it is not UTF-8."""
     return _decoded(record.key(), "meta.key")
+
+
+def header_of(headers: Iterable[tuple[str, bytes | None]] | None, wanted: str) -> bytes | None:
+    """The last header of a name; None where there is none."""
+    found = None
+    for name, content in headers or ():
+        if name == wanted:
+            found = content
+    return found
 
 
 def header(record: Record, name: str, what: str) -> str | None:

@@ -8,7 +8,7 @@ from projector.fold.decode import field_decoder
 from projector.fold.generate import Generated
 from projector.fold.plan import Plan, RulePlan
 from projector.fold.program import Decode, Handler
-from projector.fold.record import Record
+from projector.fold.record import Record, header_of
 from projector.fold.scope import UNSET
 from projector.spec.selectors import FIRST_VERSION
 
@@ -88,15 +88,6 @@ def place(where: str, decode: Decode | None) -> TextOf:
     """What reads `header.<name>` or `event.<field>`; `decode` makes a dict of a value (None: values are JSON)."""
     kind, name = where.split(".", 1)
     if kind == "header":
-        return lambda record: header_of(record, name)
+        return lambda record: header_of(record.headers(), name)
     read = field_decoder(name) if decode is None else lambda value: decode(value).get(name, UNSET)
     return lambda record: None if (value := record.value()) is None else read(value)
-
-
-def header_of(record: Record, wanted: str) -> bytes | None:
-    """The last header of a name; None where there is none."""
-    found = None
-    for name, content in record.headers() or ():
-        if name == wanted:
-            found = content
-    return found

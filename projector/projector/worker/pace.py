@@ -11,7 +11,7 @@ LARGEST_ROWS = 60_000
 """Keys in memory: a delta weighs about two kilobytes."""
 OLDEST_SECONDS = 5.0
 """Age of a batch; with the time of its commit well below the 10 s that a checkpoint may stand still."""
-FETCH_RECORDS = 10_000
+FETCH_RECORDS = 500
 """Records of one fetch, which bounds how long a partition may be folded before the group is served again."""
 END_ONLY_SECONDS = 1.0
 """Least time between two commits that move checkpoints past markers only."""
