@@ -155,6 +155,9 @@ def test_a_server_that_vanishes_is_an_outage(build: PostgresBuild, monkeypatch: 
             commit(store, [move(1, 2)], counted("a"))
         proxy.silent.clear()
         assert store.positions([FIRST]) == places(first=1)
+        proxy.silent.set()
+        with pytest.raises(StoreUnavailable, match="no answer within"):
+            store.positions([FIRST])
         store.close()
     finally:
         proxy.close()

@@ -14,9 +14,11 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, LiteralString
 
 import psycopg
-from psycopg import Connection, pq, sql
+from psycopg import ClientCursor, Connection, pq, sql
+from psycopg.adapt import Transformer
 
 from projector.fold.delta import Key, Writes
 from projector.ports import Batch, Fenced, Partition, Place, StoreUnavailable, Stuck
@@ -72,7 +74,7 @@ SELECT EXISTS (
 """
 _STUCK = """
 UPDATE projections.checkpoint SET stuck_offset = %s, stuck_message = %s
-WHERE build = %s AND epoch = %s AND topic_id = %s AND partition = %s
+WHERE build = %s AND epoch = %s AND topic_id = %s AND partition = %s RETURNING partition
 """
 _TID = re.compile(rb"\(\d+,\d+\)")
 
@@ -123,9 +125,8 @@ class PostgresStore:
     def positions(self, partitions: Sequence[Partition]) -> Mapping[Partition, Place]:
         """Checkpoints of the partitions; raises Fenced where the build was given up or a row is missing."""
         with self._translated():
-            connection, _ = self._idle()
-            connection.execute(_END_STOPPED)
-            rows = connection.execute(_POSITIONS, (self._build, self._epoch)).fetchall()
+            self._ask(_END_STOPPED)
+            rows = self._ask(_POSITIONS, self._build, self._epoch)
         found = {(topic_id, number): values for topic_id, number, *values in rows}
         if not found:
             raise Fenced(f"build {self._build} was given up: it has no checkpoints of epoch {self._epoch}")
@@ -140,8 +141,7 @@ class PostgresStore:
         if not asked:
             return frozenset()
         with self._translated():
-            columns = [list(column) for column in zip(*asked, strict=True)]
-            rows = self._idle()[0].execute(self._existing, columns).fetchall()
+            rows = self._ask(self._existing, *map(list, zip(*asked, strict=True)))
         return frozenset(asked[number - 1] for (number,) in rows)
 
     def submit(self, batch: Batch) -> None:
@@ -180,9 +180,8 @@ class PostgresStore:
     def discarded(self, partition: Partition, offset: int) -> bool:
         """Whether someone decided that this event is to be passed over."""
         with self._translated():
-            values = (self._build, partition.topic_id, partition.number, offset)
-            row = self._idle()[0].execute(_DISCARDED, values).fetchone()
-        return bool(row and row[0])
+            ((discarded,),) = self._ask(_DISCARDED, self._build, partition.topic_id, partition.number, offset)
+        return bool(discarded)
 
     def report_stuck(self, stuck: Stuck) -> None:
         """Record why the partition stands still; raises Fenced where the checkpoint is not this epoch's."""
@@ -220,6 +219,14 @@ class PostgresStore:
             require_version(self._connection)
             self._writer.begin(self._connection)
         return self._connection, self._wire
+
+    def _ask(self, query: LiteralString | sql.Composed, *values: object) -> list[tuple[Any, ...]]:
+        """The rows of a statement."""
+        connection, wire = self._idle()
+        (result,) = wire.ask(ClientCursor(connection).mogrify(query, values or None).encode())
+        transformer = Transformer(connection)
+        transformer.set_pgresult(result)
+        return transformer.load_rows(0, result.ntuples, tuple)
 
     def _send(self, batch: Batch) -> None:
         connection, wire = self._idle()
@@ -261,7 +268,7 @@ class PostgresStore:
     def _set_stuck(self, partition: Partition, offset: int | None, message: str | None) -> None:
         with self._translated():
             values = (offset, message, self._build, self._epoch, partition.topic_id, partition.number)
-            if self._idle()[0].execute(_STUCK, values).rowcount == 0:
+            if not self._ask(_STUCK, *values):
                 raise Fenced(f"build {self._build} has no checkpoint for {partition.topic}-{partition.number}")
 
     @contextmanager
