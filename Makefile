@@ -92,7 +92,7 @@ crds: setup ## write the CRD from the models, for kubectl and for the chart
 .PHONY: wheels
 wheels: setup ## fetch what `docker build -f operator/Dockerfile .` and its twin copy: see the Dockerfiles
 	rm -rf build/wheels build/dist
-	$(UV) export --quiet --frozen --no-dev --no-emit-project -o build/projector.txt
+	$(UV) export --quiet --frozen --no-dev --no-emit-project --extra avro --extra protobuf -o build/projector.txt
 	$(UV) export --quiet --frozen --no-dev --no-emit-project --extra operator -o build/operator.txt
 	for part in projector operator; do \
 		build/tools/bin/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps \

@@ -25,7 +25,7 @@ class Images:
 
 
 #: What `uv export` takes besides the base dependencies.
-_EXTRAS = {"operator": ("--extra", "operator"), "projector": ()}
+_EXTRAS = {"operator": ("--extra", "operator"), "projector": ("--extra", "avro", "--extra", "protobuf")}
 _FOLDERS = ("operator", "projector")
 _FILES = ("pyproject.toml", "uv.lock", "README.md", "LICENSE")
 
@@ -41,7 +41,7 @@ def sources(root: Path) -> Iterator[Path]:
 
 def tag(root: Path) -> str:
     """A hash of all that goes into the images: equal sources have equal tags."""
-    digest = hashlib.sha256(images_base.BASE.encode())
+    digest = hashlib.sha256(f"{images_base.BASE} {_EXTRAS}".encode())
     for path in sources(root):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(root)} {content}\n".encode())

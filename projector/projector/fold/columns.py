@@ -63,7 +63,9 @@ class Columns:
 
 
 def accumulations(definition: Definition) -> dict[str, Kind]:
-    """Columns that some rule increments, appends to, or takes the minimum or maximum of."""
+    """Columns that some rule, or the handler, increments, appends to, or takes the minimum or maximum of."""
+    if definition.accumulate:
+        return {name: KINDS[operation] for name, operation in definition.accumulate.items()}
     return {
         name: KINDS[operation]
         for rule in definition.rules

@@ -5,10 +5,12 @@ from typing import Any
 from projector.fold import decode as decoding
 from projector.fold.decode import Attributes, Decode
 from projector.fold.generate import Apply, apply_function, keys_function
+from projector.fold.handled import HandlerProgram
+from projector.fold.handler_code import function_of
 from projector.fold.infer import fields, needs_whole
 from projector.fold.loops import by_field, by_header, one_by_one
 from projector.fold.plan import Plan, RulePlan, plan
-from projector.fold.program import Alone, Handler, Loop, Program
+from projector.fold.program import Alone, Handler, Loop, Program, RuleProgram
 from projector.fold.routes import Routes
 from projector.fold.scope import EventScope
 from projector.spec.definition import Definition
@@ -21,12 +23,15 @@ def compile_definition(definition: Definition, decode: Decode | None = None) -> 
     """The program of a definition that has passed `projector.spec.checks`.
 
     `decode` makes a dict of a record's value, and raises EvalError where it cannot; None: values are JSON. Raises
-    InvalidSpec where expressions do not parse or their types do not fit.
+    InvalidSpec where expressions do not parse or their types do not fit, and where a handler cannot be imported: this
+    runs the code of its module.
     """
+    if definition.handler is not None:
+        return HandlerProgram(definition, function_of(definition.handler), decode)
     planned = plan(definition)
     compiler = _Compiler(planned, decode)
     routes = Routes(planned, compiler.handler, decode)
-    return Program(planned, routes.names, routes, compiler.loop(routes))
+    return RuleProgram(planned, routes.names, routes, compiler.loop(routes))
 
 
 class _Compiler:

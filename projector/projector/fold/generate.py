@@ -34,7 +34,7 @@ _NAMES: dict[str, object] = {
     **{name: getattr(fit, name) for name in ("required", "utc", "own_list", "items")},
     **{f"fit_{kind}".replace(" ", "_"): function for kind, function in fit.FITS.items()},
 }
-_WHY = {
+WHY = {
     "key": "a key has a value",
     "increment": "an increment needs a number",
     "min": "min needs a value",
@@ -80,6 +80,13 @@ def keys_function(plan: Plan, rule: RulePlan, scope: EventScope) -> Generated:
     return writer.finish("keys")
 
 
+def guard_function(plan: Plan, guard: Assignment, scope: EventScope) -> Generated:
+    """A function of event and record that gives the guard, for handlers. Raises EvalError."""
+    writer = _Writer(plan, scope, "def guard(event, record):")
+    writer.result(guard)
+    return writer.finish("guard")
+
+
 class _Writer:
     def __init__(self, plan: Plan, scope: EventScope, head: str) -> None:
         self._plan = plan
@@ -119,6 +126,10 @@ class _Writer:
     def value(self, depth: int, rule: RulePlan, name: str, assignment: Assignment) -> None:
         """Line that works out one value."""
         self.line(depth, f"{name} = {self._value(assignment)}", _site(rule, assignment))
+
+    def result(self, assignment: Assignment) -> None:
+        """Line that returns one value."""
+        self.line(1, f"return {self._value(assignment)}")
 
     def merge(self, rule: RulePlan) -> None:
         """Lines that compose the rule's change onto the deltas so far."""
@@ -165,7 +176,7 @@ class _Writer:
             return f"own_list({text}, {what})"
         if assignment.nullable or _never_null(value):
             return text
-        return f"required({text}, {what}, {_WHY[assignment.operation]!r})"
+        return f"required({text}, {what}, {WHY[assignment.operation]!r})"
 
 
 def _site(rule: RulePlan, assignment: Assignment) -> str:

@@ -55,7 +55,7 @@ _TYPE_ANNOTATIONS: dict[Type, Any] = {
     Type.STRING: str,
     Type.BOOL: bool,
 }
-_TEXT_METHODS = frozenset({"startsWith", "endsWith", "contains"})
+_TEXT_METHODS = frozenset({"startsWith", "endsWith", "contains", "matches", "trim", "lowerAscii", "upperAscii"})
 
 
 def needs_whole(rules: Iterable[RulePlan]) -> bool:

@@ -117,6 +117,15 @@ def plan(definition: Definition) -> Plan:
     return Plan(definition, rules, planner.columns, set_too)
 
 
+def plan_handler(definition: Definition) -> tuple[Plan, Assignment | None]:
+    """The plan of a definition that has a handler, and its guard. Raises InvalidSpec where that is not right."""
+    planner = _Planner(definition)
+    guard = planner.guard()
+    if planner.problems:
+        raise InvalidSpec(tuple(planner.problems))
+    return Plan(definition, (), planner.columns, frozenset()), guard
+
+
 class _Planner:
     def __init__(self, definition: Definition) -> None:
         self.columns = Columns.of(definition)
@@ -143,7 +152,7 @@ class _Planner:
             for operation in OPERATIONS
             for column, text in (getattr(rule, operation) or {}).items()
         ]
-        guard = self._guard()
+        guard = self.guard()
         self._variables = NONE
         planned = RulePlan(
             index,
@@ -167,7 +176,8 @@ class _Planner:
         instant = operation != "key" and column in self._instants
         return Assignment(operation, column, kind, tree, instant, operation == "set" and column in self._appended)
 
-    def _guard(self) -> Assignment | None:
+    def guard(self) -> Assignment | None:
+        """What orders the events of a row, where the ordering is Guarded."""
         by = self._definition.ordering.by
         if by is None:
             return None
@@ -216,8 +226,8 @@ def expected(column: str, kind: str, operation: str) -> Expected:
 _INTEGER = frozenset({Type.INT}), ((Type.DOUBLE, "use int()"), (Type.STRING, "use int()"))
 _PARSED = frozenset({Type.STRING})
 _JSON = frozenset({Type.STRING, Type.INT, Type.DOUBLE, Type.BOOL, Type.LIST, Type.MAP})
-_JSON_HINTS = ((Type.TIMESTAMP, "use string()"),)
-_TO_TEXT = tuple((kind, "use string()") for kind in (Type.INT, Type.DOUBLE, Type.BOOL, Type.TIMESTAMP))
+_JSON_HINTS = ((Type.TIMESTAMP, "use string()"), (Type.DURATION, "use string()"))
+_TO_TEXT = tuple((kind, "use string()") for kind in (Type.INT, Type.DOUBLE, Type.BOOL, Type.TIMESTAMP, Type.DURATION))
 _ACCEPTS: dict[str, tuple[frozenset[Type], tuple[tuple[Type, str], ...]]] = {
     "text": (_PARSED, _TO_TEXT),
     "smallint": _INTEGER,

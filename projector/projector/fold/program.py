@@ -86,29 +86,28 @@ class Halted(Exception):
         super().__init__()
 
 
-class Program:
-    """Folds records by the rules of a definition. Made by `projector.fold.compile.compile_definition`."""
-
-    def __init__(self, plan: Plan, event_types: Iterable[str], router: Router, loop: Loop) -> None:
-        self.event_types = frozenset(event_types)
-        self._plan = plan
-        self._router = router
-        self._loop = loop
+class Program(Protocol):
+    """Folds records as a definition says. Made by `projector.fold.compile.compile_definition`."""
 
     @property
     def definition(self) -> Definition:
         """What it was made from."""
-        return self._plan.definition
+        ...
 
     @property
     def columns(self) -> Columns:
         """The columns that its deltas are about."""
-        return self._plan.columns
+        ...
+
+    @property
+    def event_types(self) -> frozenset[str]:
+        """Event types that some rule is for; none where a handler gets every event."""
+        ...
 
     @property
     def sources(self) -> Mapping[str, str]:
         """Source of the functions made so far, by file name: for people who want to see them."""
-        return {filename: generated.source for filename, generated in self._router.generated.items()}
+        ...
 
     def fold(self, records: Iterable[Record], into: Folded) -> None:
         """Fold records of one partition, in order, onto `into`.
@@ -116,13 +115,55 @@ class Program:
         Raises BadEvent at the first record that cannot be applied; everything before it is in `into`. An iterator then
         stands behind that record, so that folding can go on once it is settled.
         """
+        ...
+
+    def settle(self, bad: BadEvent, into: Folded, *, park: bool) -> None:
+        """Apply what of a bad event can be applied; its bad keys are parked with it, or it is passed over for them."""
+        ...
+
+    def keys(self, record: Record, reason: str) -> dict[Key, str] | None:
+        """The row keys that an event changes, each with `reason`; None where they cannot be told."""
+        ...
+
+
+class RuleProgram:
+    """The `Program` of rules."""
+
+    def __init__(self, plan: Plan, event_types: Iterable[str], router: Router, loop: Loop) -> None:
+        self._event_types = frozenset(event_types)
+        self._plan = plan
+        self._router = router
+        self._loop = loop
+
+    @property
+    def definition(self) -> Definition:
+        """See Program."""
+        return self._plan.definition
+
+    @property
+    def columns(self) -> Columns:
+        """See Program."""
+        return self._plan.columns
+
+    @property
+    def event_types(self) -> frozenset[str]:
+        """See Program."""
+        return self._event_types
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """See Program."""
+        return {filename: generated.source for filename, generated in self._router.generated.items()}
+
+    def fold(self, records: Iterable[Record], into: Folded) -> None:
+        """See Program."""
         try:
             self._loop(records, into, self._one)
         except Halted as halted:
             raise self._bad(halted.record, halted.error) from None
 
     def settle(self, bad: BadEvent, into: Folded, *, park: bool) -> None:
-        """Apply what of a bad event can be applied; its bad keys are parked with it, or it is passed over for them."""
+        """See Program."""
         bad_keys = bad.keys or {}
         for _, folded, _ in self._rules(bad.record) if bad.keys else ():
             for key, delta in folded.deltas.items():
@@ -133,7 +174,7 @@ class Program:
         into.events += 1
 
     def keys(self, record: Record, reason: str) -> dict[Key, str] | None:
-        """The row keys that an event changes, each with `reason`; None where they cannot be told."""
+        """See Program."""
         folded = Folded()
         try:
             self._one(record, folded)

@@ -51,12 +51,7 @@ class Routes:
 
     def type_of(self, record: Record) -> str | None:
         """See Router."""
-        found = self._type(record)
-        if found is None or type(found) is str:
-            return found
-        if type(found) is bytes:
-            return found.decode(errors="replace")
-        raise EvalError(f"{self._type_place} is no event type: it is missing or not text")
+        return event_type_of(self._type(record), self._type_place)
 
     def handler(self, event_type: str, record: Record) -> Handler | None:
         """See Router."""
@@ -75,13 +70,26 @@ class Routes:
         return self._known[wanted]
 
     def _version_of(self, record: Record) -> int:
-        found = self._version(record) if self._version else None
-        if found is None or found is UNSET:
-            return FIRST_VERSION
-        text = found.decode(errors="replace") if type(found) is bytes else str(found)
-        if not text.isdecimal():
-            raise EvalError(f"{self._version_place} is no schema version: it is not a whole number")
-        return int(text)
+        return version_of(self._version(record) if self._version else None, self._version_place)
+
+
+def event_type_of(found: Any, where: str) -> str | None:
+    """The event type, by what stands at `where`. Raises EvalError where it is no text."""
+    if found is None or type(found) is str:
+        return found
+    if type(found) is bytes:
+        return found.decode(errors="replace")
+    raise EvalError(f"{where} is no event type: it is missing or not text")
+
+
+def version_of(found: Any, where: str) -> int:
+    """The schema version, by what stands at `where`. Raises EvalError where it is no whole number."""
+    if found is None or found is UNSET:
+        return FIRST_VERSION
+    text = found.decode(errors="replace") if type(found) is bytes else str(found)
+    if not text.isdecimal():
+        raise EvalError(f"{where} is no schema version: it is not a whole number")
+    return int(text)
 
 
 def place(where: str, decode: Decode | None) -> TextOf:

@@ -73,7 +73,7 @@ class EventScope:
 
     def variable(self, name: str) -> Fragment:
         """A variable other than `event` and `meta`: a local of the same name. Its type is never sure."""
-        return Fragment(name)
+        return Fragment(name, fails=False)
 
     def meta(self, name: str) -> Fragment:
         """A field of `meta`."""
