@@ -8,6 +8,7 @@ read is not assigned to the fetcher at all, so that nothing prefetched of it can
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from time import monotonic
 from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -37,6 +38,8 @@ _FETCH_SETTINGS: Mapping[str, Any] = {
     "queued.min.messages": 200_000,
     "queued.max.messages.kbytes": 32_768,  # bounds the memory of what is fetched ahead, over all partitions
 }
+_SLICE = 0.05
+"""Seconds that a member waits for records before it looks whether it was given partitions."""
 _PROBE = 1.0
 """Seconds that a cluster which was down gets to prove that it is back."""
 
@@ -80,7 +83,9 @@ class KafkaSource:
         """See `Source.fetch`; the wait ends early when the group changes."""
         if self._faults:
             raise self._faults.pop(0)
-        self._name_assigned()
+        if self._unnamed is not None:
+            self._name_assigned(self._unnamed)
+            return Fetched({}, {}, 0)  # whoever was told says now where to read from
         fetched = self._sorted(self._poll(max_records, timeout))
         if fetched.records or fetched.ends:
             self._down = None
@@ -163,25 +168,32 @@ class KafkaSource:
         if error.code() in errors.DOWN:
             self._down = error
 
-    def _name_assigned(self) -> None:
+    def _name_assigned(self, places: Iterable[_Place]) -> None:
         """Tell the worker what the group gave, under the ids that the topics have now."""
-        if self._unnamed is None:
-            return
-        topics = sorted({topic for topic, _ in self._unnamed})
+        topics = sorted({topic for topic, _ in places})
         found = describe_topics(self._admin, self._servers, topics) if topics else ()
         now = {(p.topic, p.number): p for p in found}
-        places, self._unnamed = self._unnamed, None
+        self._unnamed = None
         given = {place: now[place] for place in places if place in now}
         self._owned |= given
         self._assigned(sorted(given.values()))
 
     def _poll(self, max_records: int, timeout: float) -> list[Message]:
-        first = self._consumer.poll(timeout)
+        first = self._first(timeout)
         if first is None:
             return []
         if max_records == 1:
             return [first]
         return [first, *self._consumer.consume(max_records - 1, 0)]
+
+    def _first(self, timeout: float) -> Message | None:
+        """The first message to come; None at the end of the time, or where the group gave partitions."""
+        deadline = monotonic() + timeout
+        while True:
+            # The client waits its time out even where an assignment came meanwhile.
+            first = self._consumer.poll(max(0.0, min(_SLICE, deadline - monotonic())))
+            if first is not None or self._unnamed is not None or monotonic() >= deadline:
+                return first
 
     def _sorted(self, messages: list[Message]) -> Fetched:
         """Group by partition. The loops over all messages are those of the interpreter's own C functions."""
