@@ -30,6 +30,11 @@ ORDERS: Definition = definition(
     },
     {"events": ["Changed"], "key": {"id": "event.id"}, "increment": {"count": "1"}, "onMissing": "Ignore"},
     {"events": ["Gone"], "key": {"id": "event.id"}, "delete": True},
+    {"events": ["Found"], "key": {"id": "event.id"}, "increment": {"count": "1"}, "onMissing": "Park"},
+    {"events": ["Moved"], "key": {"id": "event.id"}, "increment": {"count": "1"}},
+    {"events": ["Moved"], "key": {"id": "event.to"}, "increment": {"total": "event.n", "count": "1"}},
+    {"events": ["Tagged"], "key": {"id": "meta.key"}, "set": {"name": "event.name"}},
+    {"events": ["(tombstone)"], "key": {"id": "meta.key"}, "delete": True},
     columns=COLUMNS,
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from projector.fold.columns import Columns
-from projector.fold.delta import Key, Row
+from projector.fold.delta import Key, Row, Writes
 from projector.fold.table import Table
 from projector.ports import (
     BadRow,
@@ -248,6 +248,7 @@ class Target:
     refuses: Callable[[Row], bool] = lambda _row: False
     pending: "Transaction | None" = None
     commits: int = 0
+    ever_parked: list[Park] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.table = Table(Columns.of(self.definition))
@@ -273,14 +274,19 @@ class Target:
             place = self.place(move.partition)
             if (place.offset, place.generation) != (move.previous, move.generation):
                 raise Fenced(f"{move.partition.number} is not at {move.previous}")
-        if any(row is not None and self.refuses(row) for row in self.table.after(batch.deltas).values()):
-            raise BadRow("column total: value out of range")
         if len({park.key for park in (*self.parked, *batch.parked)}) > self.most_parked:
             raise TooManyParked("too many parked keys")
-        self.table.write(batch.deltas)
+        self.write(batch.deltas)
         self.parked += batch.parked
+        self.ever_parked += batch.parked
         self.checkpoints |= {move.partition: move.next for move in batch.moves}
         self.commits += 1
+
+    def write(self, deltas: Writes) -> None:
+        """Rows alone. Raises BadRow."""
+        if any(row is not None and self.refuses(row) for row in self.table.after(deltas).values()):
+            raise BadRow("column total: value out of range")
+        self.table.write(deltas)
 
     def require(self, epoch: int, partitions: Iterable[Partition]) -> None:
         if epoch != self.epoch or any(p not in self.checkpoints for p in partitions):

@@ -58,7 +58,7 @@ class Faults:
         self._drop = drop
         self._parks = parks
         self._isolation: Isolation | None = None
-        self._condemned: dict[Partition, tuple[int, str]] = {}
+        self._condemned: dict[Partition, Fault] = {}
         self._full: tuple[str, float] = ("", 0.0)
         self._complaints: dict[Partition, tuple[int, str]] = {}
 
@@ -79,14 +79,15 @@ class Faults:
         """The checkpoint came to `offset`."""
         if self._isolation is not None:
             self._isolation.passed(partition, offset)
-        if partition in self._condemned and offset > self._condemned[partition][0]:
+        if partition in self._condemned and offset > self._condemned[partition].offset:
             del self._condemned[partition]
 
     def condemned(self, lane: Lane, records: Sequence[Record]) -> BadEvent | None:
-        """The event among `records` whose row the target refused, if there is one."""
-        offset, message = self._condemned.get(lane.partition, (-1, ""))
-        found = next((record for record in records if record.offset() == offset), None) if message else None
-        return None if found is None else BadEvent(found, message, self._program.keys(found, message))
+        """The event among `records` that the target refused, if there is one: it can be folded, and goes no further."""
+        fault = self._condemned.get(lane.partition)
+        found = next((record for record in records if fault and record.offset() == fault.offset), None)
+        keys = self._program.keys(found, fault.message) if fault and found else None
+        return BadEvent(found, fault.message, keys) if fault and found and keys else None
 
     def judge(self, lane: Lane, bad: BadEvent) -> bool:
         """Decide about an event that cannot be applied; False: the lane can go no further."""
@@ -108,10 +109,11 @@ class Faults:
 
     def halt(self, lane: Lane, bad: BadEvent, records: int) -> None:
         """Go no further than `bad`; `records` of those in hand come before it."""
+        condemned = self._condemned.get(lane.partition)
         cause, message = Cause.EVENT, bad.message
-        if lane.partition in self._condemned:
-            cause = Cause.ROW
-        elif self._parks and bad.keys is not None:
+        if condemned is not None and condemned.offset == bad.offset:
+            cause = condemned.cause
+        if cause is not Cause.FULL and self._parks and bad.keys is not None:
             cause, message = Cause.FULL, f"{message}; {self._full[0]}"
         self.stand(lane, Fault(cause, bad.offset, message, timestamp_ms(bad.record)), records)
 
@@ -132,23 +134,32 @@ class Faults:
             self._complaints[partition] = (fault.offset, fault.message)
             _log.error("partition stands still", partition=name(partition), offset=fault.offset, reason=fault.message)
 
-    def full(self, message: str) -> None:
-        """No further key may be parked: lanes stand in front of events that would need one, and try again later."""
-        self._full = message, self._clock.now() + LOOK_AGAIN
-        self._drop()
-
     def refused(self, message: str, suspects: Sequence[Suspect]) -> None:
-        """The target refused a row of a batch: find the event, by halves."""
+        """The target refused a row of a batch: find the event."""
+        self._halve(Cause.ROW, message, suspects)
+
+    def full(self, message: str, suspects: Sequence[Suspect]) -> None:
+        """A batch would park more keys than may be: find the event that is one too many, so that the others are parked.
+
+        Lanes stand in front of events that would need one more key, and try again later.
+        """
+        if self._halve(Cause.FULL, message, suspects):
+            self._full = message, self._clock.now() + LOOK_AGAIN
+
+    def _halve(self, cause: Cause, message: str, suspects: Sequence[Suspect]) -> bool:
+        """Look for the event that a batch was refused for, by halves. Whether it is found."""
         records = sum(suspect.records for suspect in suspects)
         self._drop()
         if records == 1:
             guilty = next(suspect for suspect in suspects if suspect.records)
-            self._condemned[guilty.lane.partition] = (guilty.first, message)
-        elif self._isolation is not None:
+            self._condemned[guilty.lane.partition] = Fault(cause, guilty.first, message, None)
+            return True
+        if self._isolation is not None:
             self._isolation.refused(records)
         else:
             self._isolation = Isolation({s.lane.partition: s.until for s in suspects if s.records}, records)
-            _log.warning("the target refused a row; looking for its event", records=records, reason=message)
+            _log.warning("the target refused a batch; looking for the event", records=records, reason=message)
+        return False
 
     def may_read(self, partition: Partition) -> bool:
         """Whether the partition is to be read now."""
@@ -183,6 +194,7 @@ class Faults:
         now = self._clock.now()
         if self._full[0] and now >= self._full[1]:
             self._full = "", 0.0
+            self._condemned = {place: fault for place, fault in self._condemned.items() if fault.cause is Cause.ROW}
         for lane in self._lanes:
             if lane.fault is None or lane.moved or lane.on_its_way or now < lane.look_at:
                 continue
@@ -192,6 +204,8 @@ class Faults:
 
     def _mended(self, lane: Lane, fault: Fault) -> bool:
         """Whether to try again: the event is met again then, and judged by what holds now."""
+        if fault.cause is Cause.FULL:
+            self._isolation = self._isolation or Isolation({lane.partition: fault.offset + 1}, 1)
         if fault.cause in {Cause.SOURCE, Cause.FULL}:
             return True
         if fault.cause is Cause.ROW and self._clock.now() >= lane.try_at:

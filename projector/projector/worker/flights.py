@@ -112,7 +112,7 @@ class Flights:
             self._faults.refused(str(error), suspects)
         except TooManyParked as error:
             self._flight = None
-            self._faults.full(str(error))
+            self._faults.full(str(error), suspects)
         except (StoreUnavailable, Fenced) as error:
             self._flight = None
             if isinstance(error, StoreUnavailable):

@@ -176,6 +176,7 @@ class Worker:
             self._flights.land()  # so that whoever gets them reads checkpoints that nobody moves any more
         except (StoreUnavailable, Fenced) as error:
             self._late = error
+            self._drop()
         self._lanes.remove(partitions)
         self._strangers.revoked(partitions)
         self._faults.revoked(partitions)
