@@ -32,11 +32,12 @@ DEFINITION_FIELDS = (
     "target.postgresql.key",
     "rules",
     "handler",
+    "accumulate",
     "projector.image",
 )
 """What a version is made of (`projector.spec.definition`). Free until a build exists, so that a typo can be mended."""
 
-_OPTIONAL = frozenset({"source.kafka.eventVersion", "rules", "handler", "projector.image"})
+_OPTIONAL = frozenset({"source.kafka.eventVersion", "rules", "handler", "accumulate", "projector.image"})
 _ONLY_WITH_HANDLER = frozenset({"projector.image"})
 
 FIXED_FIELDS = ("target.postgresql.schema", "target.postgresql.table")
@@ -61,6 +62,12 @@ _TOGETHER: tuple[Schema, ...] = (
         "message": "by is needed with mode Guarded, and not possible with another",
         "reason": "FieldValueInvalid",
         "fieldPath": ".spec.ordering.by",
+    },
+    {
+        "rule": "!has(self.spec.accumulate) || has(self.spec.handler)",
+        "message": "accumulate is read only with a handler: rules tell themselves how columns accumulate",
+        "reason": "FieldValueInvalid",
+        "fieldPath": ".spec.accumulate",
     },
     {
         "rule": "!has(self.spec.handler) || has(self.spec.projector.image) && "

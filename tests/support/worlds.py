@@ -288,12 +288,13 @@ class Life:
 
     definition: Definition
     parks: bool
+    made: Program | None = None
     position: int = 0
     refused: set[int] = field(default_factory=set)
     ignored: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.program: Program = compile_definition(self.definition)
+        self.program: Program = self.made or compile_definition(self.definition)
         self.table = Table(self.program.columns)
 
     def work(self, log: list[FakeRecord], batches: list[Batch]) -> None:

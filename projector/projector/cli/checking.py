@@ -17,7 +17,7 @@ from projector.fold.validate import validate
 from projector.spec.definition import Definition
 from projector.spec.problems import InvalidSpec
 from projector.testkit import junit
-from projector.testkit.run import Runner, Verdict, name_of
+from projector.testkit.run import Runner, Verdict, name_of, program_of
 
 
 @click.command()
@@ -41,7 +41,8 @@ def lint(paths: tuple[Path, ...]) -> None:
 
 def _linted(one: Loaded) -> Iterator[str]:
     spec = one.valid()
-    program = validate(spec)
+    validate(spec)
+    program = program_of(spec)
     for warning in warnings(spec):
         yield f"{one.name}: warning: {warning}"
     folds = f"{spec.handler} folds it" if spec.handler else f"it folds {', '.join(sorted(program.event_types))}"
@@ -56,13 +57,13 @@ def explain(paths: tuple[Path, ...], code: bool) -> None:
     for one in loaded(paths):
         try:
             spec = one.valid()
-            program = validate(spec)
+            validate(spec)
         except InvalidSpec as error:
             _refuse(f"{one.path}: {one.name}: {problem}" for problem in error.problems)
         parts = [words.overview(one.name, spec), words.events(spec), words.columns(spec)]
         parts.append(statements_of(Definition.of(spec), spec.target.postgresql))
-        if code:
-            parts.append(python_of(program))
+        if code and not spec.handler:
+            parts.append(python_of(program_of(spec)))
         click.echo("\n".join(line for part in parts for line in part))
 
 

@@ -32,7 +32,7 @@ def statements_of(definition: Definition, target: PostgresqlTarget) -> Iterator[
     yield from _shown(statements.create_stage(layout))
     yield from _shown(statements.copy_to_stage())
     yield from _shown(statements.write(table, statements.from_stage()), "and so on, as with a small batch")
-    if any(rule.on_missing == "Park" for rule in definition.rules):
+    if definition.handler or any(rule.on_missing == "Park" for rule in definition.rules):
         yield from heading("SQL: which rows there are, for onMissing: Park")
         yield from _shown(statements.existing(table))
 

@@ -109,6 +109,9 @@ def _of_column(spec: ProjectionSpec, column: Column) -> Iterator[str]:
         return
     if column.default is not None:
         yield f"default {column.default}"
+    if spec.handler:
+        accumulates = (spec.accumulate or {}).get(column.name)
+        yield f"set or {accumulates} by the handler" if accumulates else "set by the handler"
     for operation in _OPERATIONS:
         names = dict.fromkeys(
             event

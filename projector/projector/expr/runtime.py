@@ -41,8 +41,8 @@ MAX_DURATION = timedelta(microseconds=INT64_MAX // 1000)
 
 
 def word(value: object) -> str:
-    """The type of a value, in the words of the language."""
-    return _WORDS[type(value)]
+    """The type of a value, in the words of the language; of what only Python handlers give, in those of Python."""
+    return _WORDS.get(type(value), type(value).__name__)
 
 
 def missing(what: str) -> NoReturn:

@@ -14,9 +14,9 @@ from projector.fold.handler_code import printable, raised
 from projector.fold.loops import one_by_one
 from projector.fold.plan import Assignment, Plan, plan_handler
 from projector.fold.program import Halted
-from projector.fold.record import Record, instant
+from projector.fold.record import Record, header_of, instant
 from projector.fold.returned import Returned
-from projector.fold.routes import event_type_of, header_of, version_of
+from projector.fold.routes import event_type_of, version_of
 from projector.fold.scope import EventScope
 from projector.handlers import TOMBSTONE, Change, Delete, Event, Handler, Meta, Upsert
 from projector.spec.definition import Definition
@@ -158,7 +158,7 @@ def _serves(returned: object) -> bool:
 def _found(where: str, record: Record, value: Mapping[str, Any] | None) -> Any:
     """What stands at `header.<name>` or `event.<field>`; None where it is missing."""
     kind, name = where.split(".", 1)
-    return header_of(record, name) if kind == "header" else (value or {}).get(name)
+    return header_of(record.headers(), name) if kind == "header" else (value or {}).get(name)
 
 
 def _meta(record: Record) -> Meta:

@@ -68,18 +68,24 @@ def check_ordering(ordering: Ordering, rules: Iterable[Rule]) -> Iterator[Proble
 
 
 def _rule_in_order(path: str, rule: Rule, mode: str) -> Iterator[Problem]:
-    served = _SERVED[mode]
     for operation in _CHANGES:
-        if operation not in served and getattr(rule, operation):
-            yield Problem(
-                f"{path}.{operation}",
-                f"ordering {mode} does not serve {operation}, since {_WHY[mode]}; it serves {' and '.join(served)}",
-            )
+        if getattr(rule, operation) and (reason := unserved(mode, operation)):
+            yield Problem(f"{path}.{operation}", reason)
     if rule.on_missing != "Create":
-        yield Problem(
-            f"{path}.onMissing",
-            f"ordering {mode} serves Create only: whether the row is missing depends on the order of events",
-        )
+        yield Problem(f"{path}.onMissing", creates_only(mode))
+
+
+def unserved(mode: str, operation: str) -> str:
+    """Why an ordering does not serve an operation of a rule or handler; empty where it does."""
+    served = _SERVED.get(mode, _CHANGES)
+    if operation in served:
+        return ""
+    return f"ordering {mode} does not serve {operation}, since {_WHY[mode]}; it serves {' and '.join(served)}"
+
+
+def creates_only(mode: str) -> str:
+    """Why an ordering other than PerKey serves no other `onMissing`."""
+    return f"ordering {mode} serves Create only: whether the row is missing depends on the order of events"
 
 
 def _same_columns(rules: Iterable[Rule]) -> Iterator[Problem]:

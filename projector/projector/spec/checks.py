@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType
 
-from projector.spec.check_policy import check_errors, check_handler, check_ordering, check_source
+from projector.spec.check_policy import check_errors, check_handler, check_ordering, check_source, unserved
 from projector.spec.models import Column, PostgresqlTarget, ProjectionSpec, Rule
 from projector.spec.problems import Problem, near
 from projector.spec.selectors import Selector
@@ -29,6 +29,7 @@ def check(spec: ProjectionSpec) -> tuple[Problem, ...]:
         *check_rules(rules, table),
         *check_ordering(spec.ordering, rules),
         *check_handler(spec),
+        *_accumulate(spec),
         *check_errors(spec),
     )
 
@@ -151,6 +152,25 @@ def _operation_fits(where: str, operation: str, column: Column) -> Iterator[Prob
         yield Problem(where, f"column `{name}` is {kind}; only jsonb columns can be appended to")
     if operation == "append" and kind == "jsonb" and not _holds_list(column):
         yield Problem(where, f"column `{name}` has a default that is no list: give it '[]', or none")
+
+
+def _accumulate(spec: ProjectionSpec) -> Iterator[Problem]:
+    """What a handler accumulates, against the table's columns and the ordering."""
+    if spec.accumulate and spec.handler is None:
+        yield Problem("spec.accumulate", "is read only with a handler: rules tell themselves how columns accumulate")
+        return
+    table = spec.target.postgresql
+    columns = {column.name: column for column in table.columns}
+    for name, operation in (spec.accumulate or {}).items():
+        where = f"spec.accumulate.{name}"
+        if name not in columns:
+            yield Problem(where, f"column `{name}` is not declared{near(name, columns)}")
+            continue
+        if name in table.key:
+            yield Problem(where, f"`{name}` is a key column, which does not change")
+        if reason := unserved(spec.ordering.mode, operation):
+            yield Problem(where, reason)
+        yield from _operation_fits(where, operation, columns[name])
 
 
 def _holds_list(column: Column) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from projector.spec.models import Column, Model, Ordering, ProjectionSpec, Rule
+from projector.spec.models import Accumulate, Column, Model, Ordering, ProjectionSpec, Rule
 
 
 class Definition(Model):
@@ -24,6 +24,8 @@ class Definition(Model):
     handler: str | None = None
     image: str | None = None
     """Only with `handler`: the function is what this image holds."""
+    accumulate: Accumulate | None = None
+    """Only with `handler`: rules tell themselves how columns accumulate."""
 
     @classmethod
     def of(cls, spec: ProjectionSpec) -> "Definition":
@@ -40,6 +42,7 @@ class Definition(Model):
             ordering=spec.ordering,
             handler=spec.handler,
             image=spec.projector.image if spec.handler else None,
+            accumulate=spec.accumulate,
         )
 
     @property

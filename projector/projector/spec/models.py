@@ -250,6 +250,12 @@ class Scaling(Model):
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
 
 
+Accumulate = Annotated[
+    dict[ColumnName, Literal["increment", "min", "max", "append"]], Field(min_length=1, max_length=200)
+]
+"""Column name to the one operation by which a handler accumulates in it."""
+
+
 class ProjectionSpec(Model):
     """`spec` of a Projection."""
 
@@ -279,6 +285,10 @@ class ProjectionSpec(Model):
             max_length=253,
             description="Instead of rules: package.module:function in projector.image, which is then named by digest.",
         ),
+    ] = None
+    accumulate: Annotated[
+        Accumulate | None,
+        Field(description="With handler: columns that it increments, appends to, or takes the min or max of."),
     ] = None
     errors: Errors = Errors()
     projector: Projector = Projector()
