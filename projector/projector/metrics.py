@@ -81,7 +81,7 @@ class Metrics(Collector):
         self._events.labels("discarded").inc()
 
     def parked(self) -> None:
-        """An event that cannot be applied was set aside with its key; it is counted as applied too, for other keys."""
+        """An event was set aside with a key; it is counted as applied too, for other keys."""
         self._events.labels("parked").inc()
 
     def rebalanced(self) -> None:

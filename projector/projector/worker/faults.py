@@ -8,7 +8,7 @@ import structlog
 from projector.fold.folded import BadEvent
 from projector.fold.program import Program
 from projector.metrics import Metrics
-from projector.ports import Partition, Record, Source, Store, Stuck
+from projector.ports import Park, Partition, Record, Source, Store, Stuck
 from projector.worker.clock import Clock
 from projector.worker.isolation import Isolation
 from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, name, timestamp_ms
@@ -81,6 +81,8 @@ class Faults:
             self._isolation.passed(partition, offset)
         if partition in self._condemned and offset > self._condemned[partition].offset:
             del self._condemned[partition]
+            if self._isolation is not None:
+                self._isolation.drop(partition)
 
     def condemned(self, lane: Lane, records: Sequence[Record]) -> BadEvent | None:
         """The event among `records` that the target refused, if there is one: it can be folded, and goes no further."""
@@ -88,6 +90,14 @@ class Faults:
         found = next((record for record in records if fault and record.offset() == fault.offset), None)
         keys = self._program.keys(found, fault.message) if fault and found else None
         return BadEvent(found, fault.message, keys) if fault and found and keys else None
+
+    def parked(self, parks: Iterable[Park]) -> None:
+        """These are committed. Of those that wait behind others of their key nothing is said."""
+        for park in parks:
+            if park.reason:
+                self._metrics.parked()
+                where = name(park.partition)
+                _log.warning("event parked", partition=where, offset=park.record.offset(), reason=park.reason)
 
     def judge(self, lane: Lane, bad: BadEvent) -> bool:
         """Decide about an event that cannot be applied; False: the lane can go no further."""
@@ -99,8 +109,6 @@ class Faults:
         if not self._parks or bad.keys is None or not self._room(lane, bad):
             return False
         self._program.settle(bad, lane.folded, park=True)
-        self._metrics.parked()
-        _log.warning("event parked", partition=name(lane.partition), offset=bad.offset, reason=bad.message)
         return True
 
     def _room(self, lane: Lane, bad: BadEvent) -> bool:
@@ -113,8 +121,10 @@ class Faults:
         cause, message = Cause.EVENT, bad.message
         if condemned is not None and condemned.offset == bad.offset:
             cause = condemned.cause
-        if cause is not Cause.FULL and self._parks and bad.keys is not None:
-            cause, message = Cause.FULL, f"{message}; {self._full[0]}"
+        if self._parks and bad.keys is not None:
+            cause = Cause.FULL
+        if cause is Cause.FULL and self._full[0] not in message:
+            message = f"{message}; {self._full[0]}"
         self.stand(lane, Fault(cause, bad.offset, message, timestamp_ms(bad.record)), records)
 
     def stand(self, lane: Lane, fault: Fault, records: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from projector.fold.columns import Columns
 from projector.fold.folded import Folded
 from projector.metrics import Metrics
-from projector.ports import BadRow, Fenced, Move, Source, Store, StoreUnavailable, TooManyParked
+from projector.ports import BadRow, Fenced, Move, Park, Source, Store, StoreUnavailable, TooManyParked
 from projector.worker.clock import Clock
 from projector.worker.faults import Faults, Suspect
 from projector.worker.lanes import Lanes
@@ -20,6 +20,7 @@ class _Flight:
 
     suspects: Sequence[Suspect]
     moves: Sequence[Move]
+    parked: Sequence[Park]
     folded: Sequence[Folded]
     records: int
     rows: int
@@ -74,7 +75,7 @@ class Flights:
         suspects = [Suspect(lane, lane.first_offset, lane.next, lane.records) for lane in moved]
         folded = [lane.folded for lane in moved]
         batch = self._lanes.send(self._columns, existing)
-        self._flight = _Flight(suspects, batch.moves, folded, records, len(batch.deltas), started)
+        self._flight = _Flight(suspects, batch.moves, batch.parked, folded, records, len(batch.deltas), started)
         with self._answered(suspects):
             self._store.submit(batch)
 
@@ -100,6 +101,7 @@ class Flights:
         self._metrics.committed(flight.folded, flight.rows, seconds)
         for suspect, move in zip(flight.suspects, flight.moves, strict=True):
             suspect.lane.settle(move.next)
+        self._faults.parked(flight.parked)
         self._landed(flight.moves, flight.records)
 
     @contextmanager

@@ -1,6 +1,7 @@
 """Law 1 by the real loop: whatever the log, the batches, crashes, rebalances and outages, the table is the fold."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -116,9 +117,9 @@ class Expected(Reference):
         for offset in waiting:
             record = log[offset]
             assert record is not None
-            for change in self._changes(record):
-                if change.key == act.key:
-                    self._do(change, offset, change.bad)
+            changes = [change for change in self._changes(record) if change.key == act.key]
+            for change in changes:
+                self._do(change, offset, any(one.bad for one in changes))
         self.passed_over, self.kept = before
 
     def _changes(self, record: FakeRecord) -> list[Change]:
@@ -144,7 +145,7 @@ class Story:
 
     def do(self, step: tuple[str, Any]) -> None:
         what, value = step
-        {
+        ways: dict[str, Callable[[Any], Any]] = {
             "turn": self.crew.turn,
             "turns": self.crew.turns,
             "append": self.append,
@@ -158,7 +159,8 @@ class Story:
             "discard": lambda _: self.discard(),
             "replay parked": self.replay_parked,
             "discard parked": lambda value: self.discard_parked(*value),
-        }[what](value)
+        }
+        ways[what](value)
 
     def append(self, count: int) -> None:
         for entry in self.rest[:count]:
@@ -242,6 +244,25 @@ def test_whatever_happens_the_table_is_the_reference_fold(
     for step in steps:
         story.do(step)
         story.check()
+    story.end()
+    story.check()
+
+
+VISITS = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 3), st.integers(0, 2)), max_size=10)
+"""Records that come, and what a person does then: with which of the parked keys, discards (how many) or replays (0)."""
+
+
+@given(LOGS, VISITS, st.sampled_from([1, 2, 1000]))
+def test_workers_learn_what_people_did_with_parked_keys(
+    log: list[Entry], visits: list[tuple[int, int, int]], most: int
+) -> None:
+    story = Story(log, Crew(Topic.of(PARTITIONS), 1, most, 1, parks=True))
+    for count, index, discards in visits:
+        story.append(count)
+        story.crew.turns(4)
+        story.check()
+        story.discard_parked(index, discards) if discards else story.replay_parked(index)
+        story.discard()
     story.end()
     story.check()
 
