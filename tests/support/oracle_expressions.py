@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -259,8 +259,8 @@ def _to_double(value: Any) -> float:
 
 def _to_string(value: Any) -> str:
     if isinstance(value, datetime):
-        short = re.sub(r"\.?0*$", "", value.strftime("%Y-%m-%dT%H:%M:%S.%f"))
-        return f"{short if '.' in short else value.strftime('%Y-%m-%dT%H:%M:%S')}Z"
+        text = value.replace(tzinfo=None).isoformat()
+        return f"{text.rstrip('0') if '.' in text else text}Z"
     if isinstance(value, timedelta):
         return f"{re.sub(r'[.]?0*$', '', f'{Decimal(value // MICROSECOND) / 10**6:.6f}')}s"
     if isinstance(value, bool):
@@ -348,9 +348,15 @@ def _part(name: str, value: Any, zone: Any = "UTC") -> int:
         return math.trunc(Fraction(value // MICROSECOND, int(_MICROSECONDS[_UNITS[check(name in _UNITS, name)]])))
     check(isinstance(value, datetime), value)
     try:
-        return _PARTS[name](value.astimezone(ZoneInfo(check(isinstance(zone, str), zone))))
+        return _PARTS[name](value.astimezone(_zone(check(isinstance(zone, str), zone))))
     except (ZoneInfoNotFoundError, ValueError, OverflowError):
         raise Refused from None
+
+
+def _zone(name: str) -> tzinfo | None:
+    if ":" not in name:
+        return ZoneInfo(name)
+    return datetime.strptime(name if name[0] in "+-" else f"+{name}", "%z").tzinfo
 
 
 def _split(text: str, separator: str, limit: int = -1) -> list[str]:
