@@ -9,6 +9,7 @@ from projector.fold.columns import Columns
 from projector.fold.delta import Key, Writes
 from projector.fold.folded import Folded
 from projector.fold.outcome import resolve, undecided
+from projector.metrics import LaneLag
 from projector.ports import Batch, Move, Park, Partition, Place, Record
 from projector.worker.pace import Hand
 
@@ -159,6 +160,12 @@ class Lane:
         if self.sent_oldest_ms is not None or self.oldest_ms is not None:
             return self.oldest_ms if self.sent_oldest_ms is None else self.sent_oldest_ms
         return self.last_ms if self.fault is None else self.fault.timestamp_ms
+
+    def lag(self, end: int | None) -> LaneLag:
+        """What metrics show, where the partition is known to end at `end`."""
+        caught_up = self.at_end and not self.moved and not self.on_its_way
+        records = 0 if caught_up else None if end is None else max(0, end - self.checkpoint)
+        return LaneLag(name(self.partition), records, caught_up, self.unprocessed_ms, self.fault is not None)
 
     def _empty_hand(self) -> None:
         self.folded = Folded.behind(self.parked)

@@ -16,7 +16,7 @@ import structlog
 
 from projector.fold.folded import BadEvent
 from projector.fold.program import Program
-from projector.metrics import LaneLag, Metrics
+from projector.metrics import Metrics
 from projector.ports import (
     Fenced,
     Fetched,
@@ -35,7 +35,7 @@ from projector.worker.clock import Clock, SystemClock
 from projector.worker.faults import Faults
 from projector.worker.flights import Flights
 from projector.worker.health import Health
-from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, name, names
+from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, names
 from projector.worker.outage import Outage
 from projector.worker.pace import END_ONLY_SECONDS, Pace
 from projector.worker.strangers import Strangers
@@ -214,9 +214,8 @@ class Worker:
         if self._clock.now() < self._target_again or not self._joined:
             return
         self._faults.next_suspect()
-        waiting = [
-            lane for lane in self._lanes if lane.state is State.WAITING and self._faults.may_read(lane.partition)
-        ]
+        lanes = [lane for lane in self._lanes if lane.state is State.WAITING]
+        waiting = [lane for lane in lanes if self._faults.may_read(lane.partition)]
         if not waiting and self._answered and self._clock.now() - self._asked_at < ASK_AGAIN:
             return
         self._flights.land()
@@ -341,8 +340,7 @@ class Worker:
         now = self._clock.now()
         if self._unmirrored and now - self._mirrored_at >= MIRROR_SECONDS:
             self._source.mirror(self._unmirrored)
-            self._unmirrored = {}
-            self._mirrored_at = now
+            self._unmirrored, self._mirrored_at = {}, now
 
     # Faults of the surroundings.
 
@@ -399,11 +397,4 @@ class Worker:
         elif self._joined and self._answered and self._source_fine:
             self._health.ready()
         ends = self._source.ends()
-        self._metrics.show([_lag(lane, ends.get(lane.partition)) for lane in self._lanes])
-
-
-def _lag(lane: Lane, end: int | None) -> LaneLag:
-    """What metrics show of a lane whose partition is known to end at `end`."""
-    caught_up = lane.at_end and not lane.moved and not lane.on_its_way
-    records = 0 if caught_up else None if end is None else max(0, end - lane.checkpoint)
-    return LaneLag(name(lane.partition), records, caught_up, lane.unprocessed_ms, lane.fault is not None)
+        self._metrics.show([lane.lag(ends.get(lane.partition)) for lane in self._lanes])
