@@ -6,6 +6,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.support.postgres import Database
+from tests.support.workers import Site
 
 pytest.register_assert_rewrite("tests.contract.store_contract")
 
@@ -25,3 +26,13 @@ def database(postgres: str) -> Iterator[Database]:
     made.create()
     yield made
     made.drop()
+
+
+@pytest.fixture
+def site(database: Database) -> Iterator[Site]:
+    """A projection's place on both servers; a test begins builds of it, and starts their workers."""
+    sandbox = Sandbox()
+    sandbox.up("kafka")
+    made = Site(database, sandbox.endpoints.kafka)
+    yield made
+    made.close()
