@@ -168,7 +168,8 @@ def stuck(build: BuildView, owner: Identity) -> Unknown | None:
         return None
     first = min(found, key=lambda event: event.partition)
     at = first.partition
-    more = f" ({len(found) - 1} more partitions are stuck)" if len(found) > 1 else ""
+    others = len(found) - 1
+    more = f" ({'1 more partition is' if others == 1 else f'{others} more partitions are'} stuck)" if others else ""
     beside = f" Parked keys: {build.parked_keys}; see {parked_list(owner)}" if build.parked_keys else ""
     return Unknown(
         Reason.PARTITIONS_STUCK,
@@ -186,7 +187,8 @@ def parked(build: BuildView, owner: Identity) -> Unknown | None:
     return Unknown(
         Reason.PARKED_KEYS,
         f"{keys} parked: an event of each could not be applied, and its later ones wait behind it; all other keys go "
-        f"on. To see them: {parked_list(owner)}",
+        f"on. To see them: {parked_list(owner)}. To let one go on, with the same options: projector parked discard "
+        f"--key <key> --offset <first> --reason <why>, then projector parked replay --key <key>",
     )
 
 

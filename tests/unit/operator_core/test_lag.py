@@ -156,7 +156,7 @@ def test_stuck_names_the_first_and_the_command() -> None:
     found = lag.stuck(build(checkpoints=points), IDENTITY)
     assert found == Unknown(
         Reason.PARTITIONS_STUCK,
-        "topic orders, partition 0, offset 5: not JSON (1 more partitions are stuck). The partition waits in front of "
+        "topic orders, partition 0, offset 5: not JSON (1 more partition is stuck). The partition waits in front of "
         "this event. To pass over it: projector discard --installation 11111111-2222-3333-4444-555555555555 "
         "--namespace shop --name orders --partition orders/0 --offset 5 --reason <why>",
     )

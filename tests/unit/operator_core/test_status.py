@@ -171,7 +171,8 @@ def test_parked_keys_are_told_with_the_command_that_shows_them() -> None:
         (
             "3 keys are parked: an event of each could not be applied, and its later ones wait behind it; all other "
             "keys go on. To see them: projector parked list --installation 11111111-2222-3333-4444-555555555555 "
-            "--namespace shop --name orders"
+            "--namespace shop --name orders. To let one go on, with the same options: projector parked discard "
+            "--key <key> --offset <first> --reason <why>, then projector parked replay --key <key>"
         ),
     )
     assert status(seen)["parked"] == {"keys": 3}
