@@ -60,7 +60,7 @@ class Fetched:
     """What one `fetch` brought: records per partition in offset order, and the offset at which a partition ended.
 
     `ends[p]` is the position after the last record, past transaction markers and holes; it is present only when the
-    partition's end was reached during this fetch. `size` is the number of bytes in all keys and values.
+    partition's end was reached during this fetch. `size` is the number of bytes in all values.
     """
 
     records: Mapping[Partition, Sequence[Record]]

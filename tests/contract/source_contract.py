@@ -131,7 +131,7 @@ class SourceContract:
             fetched = alone.fetch(3)
             records = sum(map(len, fetched.records.values()))
             assert records <= 3
-            assert fetched.size == records * 8
+            assert fetched.size == records * 5
             seen += records
 
     def test_the_end_is_past_markers_and_aborted_records(self, bench: Bench, alone: Member) -> None:

@@ -208,7 +208,7 @@ class MemorySource:
                 self._unverified.add(partition)
             if end is not None:
                 ends[partition] = end
-        size = sum(len(r.value() or b"") + len(r.key() or b"") for found in records.values() for r in found)
+        size = sum(len(r.value() or b"") for found in records.values() for r in found)
         return Fetched(records, ends, size)
 
     def _read_one(self, partition: Partition, most: int) -> tuple[list[FakeRecord], int | None]:

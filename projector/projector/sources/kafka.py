@@ -201,14 +201,23 @@ class KafkaSource:
         if any(map(Message.error, messages)):
             messages = [message for message in messages if not self._noted(message, ends)]
         records: dict[Partition, list[Message]] = {}
-        for place, run in _runs(messages):
+        for place, run in self._runs(messages):
             if place in self._next and cast("int", run[0].offset()) >= self._next[place]:
                 self._next[place] = cast("int", run[-1].offset()) + 1
                 known = records.setdefault(self._owned[place], run)
                 if known is not run:
                     known.extend(run)
-        size = sum(map(len, messages)) + sum(map(len, filter(None, map(Message.key, messages))))
+        size = sum(map(len, messages))
         return Fetched(cast("Mapping[Partition, Sequence[Record]]", records), self._still_ends(ends), size)
+
+    def _runs(self, messages: Iterable[Message]) -> Iterator[tuple[_Place, list[Message]]]:
+        """Neighbours of one partition: the client hands out what it fetched partition by partition."""
+        for number, same_number in groupby(messages, Message.partition):
+            if len(self._topics) == 1:
+                yield (self._topics[0], cast("int", number)), list(same_number)
+                continue
+            for topic, run in groupby(same_number, Message.topic):
+                yield cast("_Place", (topic, number)), list(run)
 
     def _still_ends(self, ends: Mapping[Partition, int]) -> dict[Partition, int]:
         """Without those after which more records came."""
@@ -267,10 +276,3 @@ class KafkaSource:
         except KafkaException:
             raise unavailable(self._servers, error, self._detail) from None
         self._down = None
-
-
-def _runs(messages: Iterable[Message]) -> Iterator[tuple[_Place, list[Message]]]:
-    """Neighbours of one partition: the client hands out what it fetched partition by partition."""
-    for number, same_number in groupby(messages, Message.partition):
-        for topic, run in groupby(same_number, Message.topic):
-            yield cast("_Place", (topic, number)), list(run)

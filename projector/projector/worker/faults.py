@@ -87,9 +87,11 @@ class Faults:
     def condemned(self, lane: Lane, records: Sequence[Record]) -> BadEvent | None:
         """The event among `records` that the target refused, if there is one: it can be folded, and goes no further."""
         fault = self._condemned.get(lane.partition)
-        found = next((record for record in records if fault and record.offset() == fault.offset), None)
-        keys = self._program.keys(found, fault.message) if fault and found else None
-        return BadEvent(found, fault.message, keys) if fault and found and keys else None
+        if fault is None:
+            return None
+        found = next((record for record in records if record.offset() == fault.offset), None)
+        keys = found and self._program.keys(found, fault.message)
+        return BadEvent(found, fault.message, keys) if found and keys else None
 
     def parked(self, parks: Iterable[Park]) -> None:
         """These are committed. Of those that wait behind others of their key nothing is said."""

@@ -37,13 +37,9 @@ from projector.worker.flights import Flights
 from projector.worker.health import Health
 from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, names
 from projector.worker.outage import Outage
-from projector.worker.pace import END_ONLY_SECONDS, Pace
+from projector.worker.pace import ARRIVING_FETCH, END_ONLY_SECONDS, IDLE_FETCH, Pace
 from projector.worker.strangers import Strangers
 
-IDLE_FETCH = 0.5
-"""Seconds that a fetch waits for a record: how often the loop turns when nothing comes."""
-ARRIVING_FETCH = 0.05
-"""The same when many more records are known to be there."""
 ASK_AGAIN = 10.0
 """Seconds after which the target is asked again whether the build goes on, where no commit would tell."""
 MIRROR_SECONDS = 1.0
@@ -114,6 +110,7 @@ class Worker:
         self._joined = False
         self._answered = False  # the target, since the last time it was away
         self._source_fine = True
+        self._far = False  # whether many records were known to be there after the last fetch
         self._asked_at = self._end_only_at = self._mirrored_at = self._published_at = float("-inf")
         self._unmirrored: dict[Partition, int] = {}
 
@@ -201,9 +198,10 @@ class Worker:
             self._drop()
             raise
         self._flights.look()
+        self._far = self._pace.far(self._behind())
         if self._due(fetched):
             self._flights.send()
-        if not self._more():
+        if not self._far:
             self._flights.land()
         if not self._flights.flying:
             self._faults.report()
@@ -251,7 +249,7 @@ class Worker:
 
     def _patience(self) -> float:
         """Seconds to wait for the next record."""
-        if self._more():
+        if self._far:
             return ARRIVING_FETCH
         if not self._answered and self._joined:
             return min(IDLE_FETCH, max(0.0, self._target_again - self._clock.now()))
@@ -314,13 +312,13 @@ class Worker:
             return any(lane.moved for lane in self._lanes) and now - self._end_only_at >= END_ONLY_SECONDS
         if self._faults.limit is not None:
             return hand.records >= self._faults.limit or not fetched.records
-        return self._pace.due(hand, bool(fetched.records) and self._more())
+        return self._pace.due(hand, bool(fetched.records) and self._far)
 
-    def _more(self) -> bool:
-        """Whether many records are known to be there that have not come yet."""
+    def _behind(self) -> int:
+        """Records that are known to be there and have not come yet."""
         ends = self._source.ends()
         lanes = (lane for lane in self._lanes if lane.state is State.READING and not lane.at_end)
-        return self._pace.far(sum(max(0, ends.get(lane.partition, 0) - lane.next) for lane in lanes))
+        return sum(max(0, ends.get(lane.partition, 0) - lane.next) for lane in lanes)
 
     def _commit(self) -> None:
         """Write all that is in hand, and wait for it."""

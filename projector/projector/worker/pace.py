@@ -13,16 +13,19 @@ OLDEST_SECONDS = 5.0
 """Age of a batch; with the time of its commit well below the 10 s that a checkpoint may stand still."""
 FETCH_RECORDS = 500
 """Records of one fetch, which bounds how long a partition may be folded before the group is served again."""
+IDLE_FETCH = 0.5
+"""Seconds that a fetch waits for a record: how often the loop turns when nothing comes."""
+ARRIVING_FETCH = 0.05
+"""The same when many more records are known to be there."""
 END_ONLY_SECONDS = 1.0
 """Least time between two commits that move checkpoints past markers only."""
-
-
 MANY = 2_000
+"""Records known to be there, from which it pays to wait for them rather than to commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """What is folded and not committed: records, bytes of their keys and values, keys, seconds since the first."""
+    """What is folded and not committed: records, bytes of their values, keys, seconds since the first."""
 
     records: int
     size: int
@@ -31,10 +34,7 @@ class Hand:
 
 
 class Pace:
-    """Adapts the number of records per commit to the time that commits take.
-
-    `many` is the number of records, known to be there, from which it pays to wait for them rather than to commit.
-    """
+    """Adapts the number of records per commit to the time that commits take. `many`: see MANY."""
 
     def __init__(self, many: int = MANY) -> None:
         self._many = many
