@@ -170,7 +170,7 @@ def stuck(build: BuildView, owner: Identity) -> Unknown | None:
     at = first.partition
     others = len(found) - 1
     more = f" ({'1 more partition is' if others == 1 else f'{others} more partitions are'} stuck)" if others else ""
-    beside = f" Parked keys: {build.parked_keys}; see {parked_list(owner)}" if build.parked_keys else ""
+    beside = f". Parked keys: {build.parked_keys}; see {parked_list(owner)}" if build.parked_keys else ""
     return Unknown(
         Reason.PARTITIONS_STUCK,
         f"topic {at.topic}, partition {at.number}, offset {first.offset}: {first.message}{more}. "

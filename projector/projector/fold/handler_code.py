@@ -4,6 +4,7 @@ import importlib
 import inspect
 from traceback import TracebackException
 
+from projector import handlers
 from projector.handlers import Handler
 from projector.spec.problems import InvalidSpec, Problem, near
 
@@ -45,11 +46,12 @@ def _invalid(message: str) -> InvalidSpec:
 
 
 def raised(error: Exception) -> str:
-    """An exception in one line: its type, its text, and where it was raised."""
+    """An exception in one line: its type, its text, and where it was raised; of `event["x"]`, where that stands."""
     told = TracebackException.from_exception(error)
     text = " ".join("".join(told.format_exception_only()).split())
-    if told.stack:
-        last = told.stack[-1]
+    frames = [frame for frame in told.stack if frame.filename != handlers.__file__]
+    if frames:
+        last = frames[-1]
         text = f"{text[:LONGEST]} (line {last.lineno} of {last.filename}, in {last.name}: {last.line})"
     return printable(text)
 

@@ -185,7 +185,7 @@ def test_an_exception_is_told_in_one_line_and_leaves_no_trace() -> None:
     found = bad(HandlerProgram(of(), raising, None))
     assert found.keys is None
     assert found.message.startswith(r"team:handler raised KeyError: 'order\ud800_id\x00' (line ")
-    assert found.message.endswith("in __getitem__: return (self.value or {})[name])")
+    assert f" of {__file__}, in raising: yield Delete(" in found.message
 
 
 def test_events_and_their_places_come_as_they_are_in_the_log() -> None:

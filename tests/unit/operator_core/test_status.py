@@ -184,7 +184,7 @@ def test_what_stops_partitions_is_told_before_what_is_parked() -> None:
     seen = observation(registry=view(build(checkpoints=(point,), parked_keys=100)), source=source(5))
     reason, message = degraded(seen)
     assert reason == "PartitionsStuck"
-    assert "Parked keys: 100; see projector parked list --installation" in message
+    assert "--reason <why>. Parked keys: 100; see projector parked list --installation" in message
     assert degraded(observation(source=SOURCE_DOWN, registry=view(build(parked_keys=1))))[0] == "SourceUnavailable"
 
 
