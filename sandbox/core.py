@@ -117,6 +117,12 @@ class Sandbox:
         with lock.exclusive(self.paths, self.report):
             return images.make(self.paths, self.report)
 
+    def image(self, folder: Path, **arguments: str) -> str:
+        """Build the image of a folder's Dockerfile, with build arguments, for the node; its name by digest."""
+        self._need_node()
+        with lock.exclusive(self.paths, self.report):
+            return images.make_from(self.paths, self.report, folder, **arguments)
+
     def containers(self, pod: str, namespace: str | None = None) -> list[int]:
         """The processes of a pod's containers on this machine, each container's first process first."""
         self._need_node()

@@ -26,6 +26,7 @@ class Images:
 
 #: What `uv export` takes besides the base dependencies.
 _EXTRAS = {"operator": ("--extra", "operator"), "projector": ("--extra", "avro", "--extra", "protobuf")}
+_OFFLINE = ("--network", "none", "--pull-never", "--layers")
 _FOLDERS = ("operator", "projector")
 _FILES = ("pyproject.toml", "uv.lock", "README.md", "LICENSE")
 
@@ -64,6 +65,31 @@ def make(paths: Paths, report: Report, root: Path = SOURCE) -> Images:
     return Images(**names)
 
 
+def make_from(paths: Paths, report: Report, folder: Path, **arguments: str) -> str:
+    """Build and import the image of a folder's Dockerfile if it is not there yet; its name by digest."""
+    digest = hashlib.sha256(repr(sorted(arguments.items())).encode())
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    name = f"docker.io/projection-operator/{folder.name}:{digest.hexdigest()[:16]}"
+    if name not in node.ctr(paths, "images", "ls", "-q").split():
+        with report.step("images", f"building {name}"):
+            given = [word for pair in arguments.items() for word in ("--build-arg", "=".join(pair))]
+            log = paths.log(f"image-{folder.name}")
+            images_base.buildah(paths, "bud", *_OFFLINE, *given, "-t", name, ".", log=log, cwd=folder)
+            _import(paths, name, log)
+    return _by_digest(paths, name)
+
+
+def _by_digest(paths: Paths, name: str) -> str:
+    """The same image under the name that a registry would know it by; kubelet looks for nothing else."""
+    (line,) = node.ctr(paths, "images", "ls", f"name=={name}").splitlines()[1:]
+    digest = next(word for word in line.split() if word.startswith("sha256:"))
+    known = f"{name.rpartition(':')[0]}@{digest}"
+    node.ctr(paths, "images", "tag", "--force", name, known)
+    return known
+
+
 def _build(paths: Paths, root: Path, wanted: dict[str, str]) -> None:
     log = paths.log("images")
     _base(paths, log)
@@ -79,9 +105,13 @@ def _build_one(paths: Paths, root: Path, part: str, name: str, wheel: Path) -> N
     shutil.rmtree(context / "build" / "dist", ignore_errors=True)
     shutil.copytree(wheel, context / "build" / "dist")
     recipe = ("-f", root / part / "Dockerfile", "--build-arg", f"BASE={images_base.BASE}")
-    offline = ("--network", "none", "--pull-never", "--layers")
-    images_base.buildah(paths, "bud", *offline, *recipe, "-t", name, ".", log=log, cwd=context)
-    file = paths.make("tmp") / f"{part}.tar"
+    images_base.buildah(paths, "bud", *_OFFLINE, *recipe, "-t", name, ".", log=log, cwd=context)
+    _import(paths, name, log)
+
+
+def _import(paths: Paths, name: str, log: Path) -> None:
+    """Hand an image to the node."""
+    file = paths.make("tmp") / f"{log.stem}.tar"
     file.unlink(missing_ok=True)
     # This form of archive, unlike OCI's, is not compressed, which would take longer than all else.
     images_base.buildah(paths, "push", name, f"docker-archive:{file}:{name}", log=log)

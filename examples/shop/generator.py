@@ -60,6 +60,7 @@ class Feed:
         self._topic = topic
         self._failed: list[str] = []
         self._delivered = 0
+        self._last = (-1, -1)
         self._producer = Producer(
             _client(bootstrap_servers) | {"acks": "all", "enable.idempotence": True, "linger.ms": 5}
         )
@@ -68,6 +69,11 @@ class Feed:
     def delivered(self) -> int:
         """How many events Kafka has confirmed."""
         return self._delivered
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """(partition, offset) of the event that was confirmed last."""
+        return self._last
 
     def send(self, flow: Iterable[Event], rate: float | None, stopped: Callable[[], bool] = lambda: False) -> None:
         """Send until the flow ends or `stopped` says so, at most `rate` events per second; returns when all are in."""
@@ -101,9 +107,10 @@ class Feed:
                 return
             self._producer.poll(0.1)
 
-    def _done(self, error: KafkaError | None, _message: Message) -> None:
+    def _done(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self._delivered += 1
+            self._last = message.partition() or 0, message.offset() or 0
         else:
             self._failed.append(error.str())
 

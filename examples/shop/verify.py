@@ -88,12 +88,22 @@ def fold(
     topic: str,
     until: Mapping[int, int] | None = None,
     discarded: Collection[Position] = (),
+    parked: Collection[Position] = (),
 ) -> Rows:
-    """One row per order, as examples/shop/order-summaries.yaml says in its own language."""
+    """One row per order, as examples/shop/order-summaries.yaml says in its own language.
+
+    What is `discarded` is passed over; what is `parked` is left out with all that comes later for its order.
+    """
     rows: Rows = {}
+    waiting: set[str] = set()
     for entry in read(bootstrap_servers, topic, until):
-        if entry.value is not None and entry.position not in discarded:
-            apply(rows, entry.type, json.loads(entry.value), entry.at)
+        if entry.value is None or entry.position in discarded:
+            continue
+        event = json.loads(entry.value)
+        if entry.position in parked:
+            waiting.add(event["order_id"])
+        if event["order_id"] not in waiting:
+            apply(rows, entry.type, event, entry.at)
     return rows
 
 

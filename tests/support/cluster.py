@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from sandbox import Sandbox
+from sandbox import Images, Sandbox
 from tests.support import wait
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,16 +61,20 @@ class Cluster:
         items: list[Json] = json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json", *options))["items"]
         return items
 
+    @cached_property
+    def images(self) -> Images:
+        """Those of this checkout, as they are when first asked for."""
+        return self.sandbox.images()
+
     def install(self) -> None:
         """Install or upgrade the operator from the chart, and wait until it runs."""
-        images = self.sandbox.images()
         self.tool(
             "helm",
             [
                 *("upgrade", "--install", "projection-operator", str(ROOT / "helm" / "projection-operator")),
                 *("-n", OPERATOR_NS, "--create-namespace", "--take-ownership", "--wait", "--timeout", "150s"),
-                *_image("image", images.operator),
-                *_image("projectorImage", images.projector),
+                *_image("image", self.images.operator),
+                *_image("projectorImage", self.images.projector),
             ],
         )
 

@@ -1,12 +1,13 @@
 """Fixtures of the tests on the real cluster; their conftest files import them from here."""
 
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from sandbox import Sandbox
 from tests.support.cluster import OPERATOR_NS, Cluster, CommandFailed
-from tests.support.shop import Shop
+from tests.support.shop import ORDERS, Shop
 
 FAILED = pytest.StashKey[bool]()
 
@@ -43,12 +44,15 @@ def past() -> Iterator[list[Shop]]:
 
 
 @pytest.fixture
-def new_shop(cluster: Cluster, past: list[Shop], request: pytest.FixtureRequest) -> Iterator[Callable[[], Shop]]:
-    """Makes shops; each is removed at the end of the test, after it was described if the test failed."""
+def new_shop(cluster: Cluster, past: list[Shop], request: pytest.FixtureRequest) -> Iterator[Callable[..., Shop]]:
+    """Makes shops, of the orders' example or of another file.
+
+    Each is removed at the end of the test, after it was described if the test failed.
+    """
     shops: list[Shop] = []
 
-    def make() -> Shop:
-        shops.append(Shop(cluster))
+    def make(example: Path = ORDERS) -> Shop:
+        shops.append(Shop(cluster, example))
         shops[-1].open()
         return shops[-1]
 
@@ -61,7 +65,7 @@ def new_shop(cluster: Cluster, past: list[Shop], request: pytest.FixtureRequest)
 
 
 @pytest.fixture
-def shop(new_shop: Callable[[], Shop]) -> Shop:
+def shop(new_shop: Callable[..., Shop]) -> Shop:
     """One shop."""
     return new_shop()
 

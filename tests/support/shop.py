@@ -1,5 +1,6 @@
 """A shop of its own for a test: topic, database, namespace, Secrets and one Projection, independent of all others."""
 
+import json
 import os
 import re
 import shlex
@@ -10,7 +11,6 @@ import uuid
 from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import psycopg
@@ -24,6 +24,7 @@ from examples.shop.events import events
 from tests.support import wait
 from tests.support.cluster import ROOT, Cluster, CommandFailed, Json, is_ready
 
+ORDERS = ROOT / "examples" / "shop" / "order-summaries.yaml"
 NAME = "order-summaries"
 TABLE = "public.order_summaries"
 PASSWORDS = {"admin": "admin-demo", "worker": "worker-demo"}
@@ -41,13 +42,18 @@ class Checkpoint:
 class Shop:
     """All that belongs to one test's projection."""
 
-    def __init__(self, cluster: Cluster, partitions: int = generator.PARTITIONS) -> None:
+    def __init__(self, cluster: Cluster, example: Path = ORDERS, partitions: int = generator.PARTITIONS) -> None:
         self.cluster = cluster
+        self.example: Json = yaml.safe_load(example.read_text())
+        self.name: str = self.example["metadata"]["name"]
         self.id = f"t-{uuid.uuid4().hex[:8]}"
         self.namespace = self.topic = self.id
         self.database = self.id.replace("-", "_")
         self.kafka = cluster.sandbox.endpoints.kafka
         self.discarded: set[verify.Position] = set()
+        self.parked: set[verify.Position] = set()
+        self.in_pod = False
+        """Whether `projector` is to run in a pod: a handler is nowhere else."""
         self._partitions = partitions
         self._seed = 0
 
@@ -104,30 +110,43 @@ class Shop:
 
     def discard_as_told(self, message: str, position: verify.Position) -> None:
         """Do what the message of the condition says, and let the fold pass over the event as well."""
-        found = re.search(r"projector (discard .*) --reason <why>", message)
-        if found is None:
-            raise AssertionError(f"the message tells no way out: {message}")
-        command = [
-            str(Path(sys.executable).with_name("projector")),
-            *shlex.split(found[1]),
-            "--reason",
-            "a test made it",
-        ]
+        self.projector(*_told(r"projector (discard .*) --reason <why>", message), "--reason", "a test made it")
+        self.discarded.add(position)
+
+    def parked_as_told(self, message: str) -> list[Json]:
+        """What the command of the message lists."""
+        listed: list[Json] = json.loads(self.projector("parked", "list", *_listing(message), "-o", "json"))
+        return listed
+
+    def let_go_as_told(self, message: str, listed: Json) -> None:
+        """Discard the first event of a parked key and replay the others, and let the fold do the same."""
+        key = (*_listing(message), "--key", json.dumps(listed["key"]))
+        position = listed["partition"], listed["firstOffset"]
+        self.projector("parked", "discard", *key, "--offset", str(position[1]), "--reason", "a test made it")
+        self.parked.remove(position)
+        self.discarded.add(position)
+        if listed["events"] > 1:
+            self.projector("parked", "replay", *key)
+
+    def projector(self, *arguments: str) -> str:
+        """Run a command as the operator's role; what it printed."""
+        if self.in_pod:
+            pod = wait.until("a projector is ready", self.ready_pods, bool, 60)[0]
+            there = ("exec", "-n", self.namespace, pod, "--", "env")
+            return self.cluster.kubectl(
+                *there, f"PROJECTOR_TARGET_URI={self.pod_uri('admin')}", "projector", *arguments
+            )
+        command = [str(Path(sys.executable).with_name("projector")), *arguments]
         env = {**os.environ, "PROJECTOR_TARGET_URI": self.pod_uri("admin")}
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise CommandFailed(f"{' '.join(command)}: {done.stderr or done.stdout}")
-        self.discarded.add(position)
+        return done.stdout
 
-    @cached_property
-    def _example(self) -> Json:
-        document: Json = yaml.safe_load((ROOT / "examples" / "shop" / "order-summaries.yaml").read_text())
-        return document
-
-    def manifest(self, name: str = NAME) -> Json:
+    def manifest(self) -> Json:
         """The example's Projection, moved to this test's namespace, topic and database."""
-        document = deepcopy(self._example)
-        document["metadata"] = {"name": name, "namespace": self.namespace}
+        document = deepcopy(self.example)
+        document["metadata"] = {"name": self.name, "namespace": self.namespace}
         kafka = document["spec"]["source"]["kafka"]
         kafka.update(topics=[self.topic], bootstrapServers=[self.cluster.sandbox.endpoints.kafka_pods])
         return document
@@ -140,7 +159,7 @@ class Shop:
 
     def projection(self) -> Json:
         """The Projection as the API server has it."""
-        return self.cluster.get("projection", NAME, self.namespace)
+        return self.cluster.get("projection", self.name, self.namespace)
 
     def candidate(self) -> Json:
         """The build on its way in the status; empty while there is none."""
@@ -167,7 +186,7 @@ class Shop:
 
     def wait_ready(self, timeout: float = 120) -> None:
         """`kubectl wait --for=condition=Ready`, as a user would."""
-        target = ("-n", self.namespace, f"projection/{NAME}", f"--timeout={timeout:.0f}s")
+        target = ("-n", self.namespace, f"projection/{self.name}", f"--timeout={timeout:.0f}s")
         self.cluster.kubectl("wait", "--for=condition=Ready", *target)
 
     def pods(self) -> list[Json]:
@@ -228,6 +247,13 @@ class Shop:
         self._seed += 1
         generator.Feed(self.kafka, self.topic).send(events(self._seed, orders), rate=None)
 
+    def put(self, key: str, value: bytes | None, kind: str | None, partition: int = -1) -> verify.Position:
+        """Send one record as it is; where it lies."""
+        feed = generator.Feed(self.kafka, self.topic)
+        feed.put_raw(key.encode(), value, kind, partition)
+        feed.flush()
+        return feed.last
+
     def flow(self, rate: float = 300) -> generator.Background:
         """Events that keep coming while the block lasts."""
         self._seed += 1
@@ -263,13 +289,13 @@ class Shop:
         with psycopg.connect(self.uri) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             until, found = self._positions(connection), verify.table(connection, TABLE)
-        return verify.compare(verify.fold(self.kafka, self.topic, until, self.discarded), found)
+        return verify.compare(verify.fold(self.kafka, self.topic, until, self.discarded, self.parked), found)
 
     def compare_all(self) -> verify.Comparison:
         """The whole topic against the whole table; for the time after the flow has stopped."""
         with psycopg.connect(self.uri) as connection:
             found = verify.table(connection, TABLE)
-        return verify.compare(verify.fold(self.kafka, self.topic, None, self.discarded), found)
+        return verify.compare(verify.fold(self.kafka, self.topic, None, self.discarded, self.parked), found)
 
     def wait_caught_up(self, timeout: float = 90, skip: Collection[int] = ()) -> None:
         """Until the checkpoints have passed what is in the topic at this moment (but for the partitions `skip`)."""
@@ -279,3 +305,16 @@ class Shop:
             return all(positions.get(number, -1) >= end for number, end in ends.items())
 
         wait.until(f"checkpoints at {ends}", self.positions, passed, timeout)
+
+
+def _told(pattern: str, message: str) -> list[str]:
+    """The words of the command in a message."""
+    found = re.search(pattern, message)
+    if found is None:
+        raise AssertionError(f"the message tells no way out: {message}")
+    return shlex.split(found[1])
+
+
+def _listing(message: str) -> list[str]:
+    """The options that say which projection's parked events are meant."""
+    return _told(r"projector parked list ((?:--\w+ [\w-]+ ?)+)", message)
