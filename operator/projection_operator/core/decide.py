@@ -42,7 +42,7 @@ def decide(observation: Observation, now: datetime) -> Decision:
         actions=actions,
         status=status,
         events=events(observation.resource.status, status),
-        requeue_after=_again(case, said, actions),
+        requeue_after=_again(case, said, status, actions),
     )
 
 
@@ -51,16 +51,17 @@ def _refused(observation: Observation, found: Outcome) -> Outcome:
     return found if refused is None else Outcome(refused.reason, refused.message)
 
 
-def _again(case: Case, said: Outcome, actions: tuple[Action, ...]) -> float:
+def _again(case: Case, said: Outcome, status: Status, actions: tuple[Action, ...]) -> float:
     if case.obs.refused is not None:
         return patience(case.obs.refused.reason)
     # Deployments wake the loop by their own events.
     if any(not isinstance(action, EnsureDeployment | RemoveDeployment) for action in actions):
         return SOON
-    wait = patience(said.reason)
+    reasons = (said.reason, *(Reason(condition.reason) for condition in status.conditions))
+    wait = min(map(patience, reasons))
     if case.child is not None and case.child.unavailable_since is not None:
         wait = min(wait, patience(Reason.NO_WORKER_READY))
     if isinstance(case.lag, Lag):
         moved = (case.obs.resource.status.get("lag") or {}).get("events") != case.lag.events
         return min(wait, FOLLOWING) if moved or case.lag.events else wait
-    return wait if case.lag.reason is Reason.NO_BUILD else min(wait, patience(case.lag.reason))
+    return wait

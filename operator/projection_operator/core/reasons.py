@@ -133,6 +133,8 @@ _QUICK = frozenset(
         Reason.DEPOSED,
         Reason.OUT_OF_STEP,
         Reason.NO_WORKER_READY,
+        Reason.PARTITIONS_STUCK,
+        Reason.PARKED_KEYS,
     }
 )
 

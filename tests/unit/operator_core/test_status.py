@@ -14,7 +14,7 @@ from projection_operator.core.observation import Observation, SourceView
 from projection_operator.core.reasons import ADVICE, STALLED, Reason, advised, patience
 from projection_operator.core.status import Phase
 from projector.ports import Ends
-from projector.registry import BuildState
+from projector.registry import BuildState, ProjectionView
 from tests.support.projections import (
     INVALID,
     NO_SECRET,
@@ -177,6 +177,17 @@ def test_parked_keys_are_told_with_the_command_that_shows_them() -> None:
     )
     assert status(seen)["parked"] == {"keys": 3}
     assert "parked" not in status(observation(registry=view(), children=()))
+
+
+@pytest.mark.parametrize(
+    ("registry", "seconds"),
+    [(view(build()), 30), (view(build(parked_keys=1)), 5), (view(build(checkpoints=STUCK.builds[0].checkpoints)), 5)],
+    ids=["well", "parked keys", "stuck"],
+)
+def test_what_a_person_may_mend_beside_a_quiet_log_is_looked_at_soon(registry: ProjectionView, seconds: float) -> None:
+    ends = [one.next_offset for one in registry.builds[0].checkpoints]
+    quiet = observation(resource=resource({"lag": {"events": 0}}), registry=registry, source=source(*ends))
+    assert decide(quiet, NOW).requeue_after == seconds
 
 
 def test_what_stops_partitions_is_told_before_what_is_parked() -> None:
