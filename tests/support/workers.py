@@ -91,22 +91,39 @@ class Site:
         self.epoch = self.registry.take_leadership("a test")
         self.registry.claim(self.epoch, self.identity, "uid-1", PublicName("public", "orders"))
         self.admin = KafkaAdmin([servers])
-        self._producer = Producer({"bootstrap.servers": servers, "log_level": 3, "linger.ms": 1})
+        settings = {"bootstrap.servers": servers, "log_level": 3, "linger.ms": 1, "message.max.bytes": 10_000_000}
+        self._producer = Producer(settings)
         self._benches: list[KafkaBench] = []
         self._collector = gc.get_threshold()
 
-    def topic(self, partitions: int = 1) -> KafkaBench:
+    def topic(self, partitions: int = 1, config: Mapping[str, str] | None = None) -> KafkaBench:
         """A topic of the test's own."""
-        self._benches.append(KafkaBench(self.servers, partitions))
+        self._benches.append(KafkaBench(self.servers, partitions, config=config))
         return self._benches[-1]
+
+    def grow(self, topic: KafkaBench, partitions: int) -> None:
+        """Add partitions up to that number, where there are fewer."""
+        if len(self.admin.describe([topic.topic])) < partitions:
+            topic.grow(partitions)
+            self._producer.list_topics(topic.topic, timeout=30)  # it learns of them
 
     def send(self, topic: KafkaBench, partition: int, kind: str | None, *events: Any, key: bytes | None = None) -> None:
         """Append events of a type to a partition: bytes and None (no value) as they are."""
+        self.queue(topic, partition, kind, *events, key=key)
+        self.flush()
+
+    def queue(
+        self, topic: KafkaBench, partition: int, kind: str | None, *events: Any, key: bytes | None = None
+    ) -> None:
+        """The same, without waiting for the log to have them."""
         for event in events:
             value = self._value(event)
             headers: list[tuple[str, str | bytes | None]] = [] if kind is None else [("ce_type", kind.encode())]
             self._producer.produce(topic.topic, value, key, partition, headers=headers, timestamp=AT_MS)
             self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until the log has all."""
         assert self._producer.flush(30) == 0
 
     def begin(self, definition: Definition, *topics: KafkaBench, version: str = "1") -> "Build":
@@ -116,6 +133,10 @@ class Site:
         role = self.database.run("SELECT current_user::text")[0][0]
         number = self.registry.begin(self.epoch, self.identity, version, "", made, ends, role)
         return Build(self, made, number)
+
+    def all(self, topic: KafkaBench) -> list[FakeRecord]:
+        """All records of a topic."""
+        return self.log({_place(at): each.end for at, each in self.admin.describe([topic.topic]).items()})
 
     def log(self, until: Mapping[Place, int]) -> list[FakeRecord]:
         """All records below these offsets, by a plain consumer; with values in JSON."""
@@ -209,10 +230,15 @@ class Build:
         there = self.site.admin.describe(self.definition.topics)
         self.site.registry.admit_partitions(self.site.epoch, self.number, there.keys() - self.spec.partitions)
 
-    def passed(self, timeout: float = 40) -> None:
-        """Wait until the checkpoints are at the log's ends."""
-        ends = {_place(at): each.end for at, each in self.site.admin.describe(self.definition.topics).items()}
-        wait.until("the end is reached", self._at, lambda at: at == ends, timeout, 0.05)
+    def passed(self, hanging: bool = False) -> None:
+        """Wait until the checkpoints are at the log's ends; and, unless one hangs, for transactions to be over."""
+
+        def ends() -> Mapping[Place, int]:
+            # A transaction's marker comes some time after its producer was told that it is over.
+            found = self.site.admin.describe(self.definition.topics)
+            return {_place(at): each.end if hanging else each.written or 0 for at, each in found.items()}
+
+        wait.until("the end is reached", lambda: (self._at(), ends()), lambda seen: seen[0] == seen[1], 40, 0.05)
 
     def reaches(self, topic: KafkaBench, partition: int, offset: int, timeout: float = 40) -> None:
         """Wait until a checkpoint is there."""
