@@ -115,21 +115,13 @@ EXPRESSIONS: dict[str, Text] = {
     "uuid": st.sampled_from(["event.ref", "(event.b ? event.ref : null)"]),
     "jsonb": st.sampled_from(["event", "event.l", "event.x", "[event.n, event.o]", "event.s", "event.n"]),
 }
+OR_NULL = {kind: made | st.just("null") for kind, made in EXPRESSIONS.items()}
 SETTABLE = [name for name in TYPES if name not in ("id", "part")]
 
 
-def _assignments(names: list[str], most: int) -> st.SearchStrategy[dict[str, str]]:
+def _assignments(names: list[str], most: int, expressions: dict[str, Text]) -> st.SearchStrategy[dict[str, str]]:
     chosen = st.lists(st.sampled_from(names), unique=True, max_size=most)
-    return chosen.flatmap(
-        lambda picked: st.fixed_dictionaries(
-            {
-                name: (EXPRESSIONS[TYPES[name]] | st.just("null"))
-                if name not in ACCUMULATED
-                else EXPRESSIONS[TYPES[name]]
-                for name in picked
-            }
-        )
-    )
+    return chosen.flatmap(lambda picked: st.fixed_dictionaries({name: expressions[TYPES[name]] for name in picked}))
 
 
 @st.composite
@@ -146,8 +138,8 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
         rule["when"] = draw(BOOLS)
     if draw(st.integers(0, 6)) == 0:
         return {**rule, "delete": True}
-    accumulated = draw(_assignments(list(ACCUMULATED), 4))
-    set_columns = draw(_assignments([name for name in SETTABLE if name not in accumulated], 4))
+    accumulated = draw(_assignments(list(ACCUMULATED), 4, EXPRESSIONS))
+    set_columns = draw(_assignments([name for name in SETTABLE if name not in accumulated], 4, OR_NULL))
     if not accumulated and not set_columns:
         set_columns = {"name": "event.s"}
     if set_columns:

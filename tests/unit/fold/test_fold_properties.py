@@ -9,6 +9,7 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,21 @@ def test_any_split_and_any_crash_give_the_reference_table(
     )
     assert sorted(life.refused) == reference.refused
     assert life.ignored == reference.ignored
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_what_is_accumulated_after_null_begins_with_the_first_value(size: int) -> None:
+    accumulated = {"increment": {"total": "event.n"}, "min": {"small": "event.n"}, "append": {"data": "event.n"}}
+    emptied = definition(
+        {"events": ["Adds"], "key": {"id": "event.id"}, **accumulated},
+        {"events": ["Empties"], "key": {"id": "event.id"}, "set": dict.fromkeys(["total", "small", "data"], "null")},
+    )
+    log = [event("Adds", {"id": "a", "n": 5}, 0), event("Empties", {"id": "a"}, 1)]
+    log += [event("Adds", {"id": "a", "n": n}, offset) for offset, n in ((2, 7), (3, 8))]
+    life = Life(emptied, parks=False)
+    life.work(log, [Batch(size, dies=False)] * 4)
+    row = life.table.rows[("a",)]
+    assert (row["total"], row["small"], row["data"]) == (15, 7, [7, 8])
 
 
 @given(st.permutations([(number, key) for number in range(4) for key in "ab"]), BATCHES, st.data())
