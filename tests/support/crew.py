@@ -47,17 +47,30 @@ class Hand:
         self.store = MemoryStore(crew.target, epoch)
         self.health = Health()
         self.metrics = Metrics("test")
-        work = Work(crew.program, crew.partitions, crew.parks)
+        self._target = crew.target
+        work = Work(crew.program, crew.partitions, crew.parks, self._grown if crew.grows else None)
         self.worker = Worker(work, self.source, self.store, self.metrics, self.health, crew.clock, Pace(crew.many))
         self.worker.start()
+
+    def _grown(self) -> list[Partition]:
+        self.store.positions(())  # raises where the target is away
+        return list(self._target.checkpoints)
 
 
 class Crew:
     """Workers of one build. `turn` gives one of them a turn and a third of a second."""
 
-    def __init__(self, topic: Topic, workers: int = 1, most: int = 1000, many: int = MANY, parks: bool = False) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        workers: int = 1,
+        most: int = 1000,
+        many: int = MANY,
+        parks: bool = False,
+        grows: bool = False,
+    ) -> None:
         self.topic = topic
-        self.most, self.many, self.parks = most, many, parks
+        self.most, self.many, self.parks, self.grows = most, many, parks, grows
         self.program = compile_definition(ORDERS)
         self.partitions: list[Partition] = topic.all()
         self.target = Target(ORDERS, dict.fromkeys(self.partitions, 0))

@@ -214,10 +214,11 @@ class Worker:
         self._faults.next_suspect()
         lanes = [lane for lane in self._lanes if lane.state is State.WAITING]
         waiting = [lane for lane in lanes if self._faults.may_read(lane.partition)]
-        if not waiting and self._answered and self._clock.now() - self._asked_at < ASK_AGAIN:
+        now = self._clock.now()
+        if not waiting and self._answered and now - self._asked_at < ASK_AGAIN and not self._strangers.due(now):
             return
         self._flights.land()
-        self._lanes.add(self._strangers.adopted())
+        self._lanes.add(self._strangers.adopted(now))
         positions = self._positions([lane.partition for lane in waiting])
         self._target_away.over()
         self._answered, self._asked_at = True, self._clock.now()

@@ -7,6 +7,9 @@ import structlog
 from projector.ports import Partition
 from projector.worker.lanes import names
 
+ASK_AGAIN = 10.0
+"""Seconds after which it is asked again whether they may be read."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -20,6 +23,7 @@ class Strangers:
         self._known = frozenset(known)
         self._grown = grown
         self._given: list[Partition] = []
+        self._asked_at = float("-inf")
         self.reason = ""
         """Why some are not read; empty where all are."""
 
@@ -35,10 +39,15 @@ class Strangers:
         self._given = [partition for partition in self._given if partition not in partitions]
         self._say()
 
-    def adopted(self) -> list[Partition]:
+    def due(self, now: float) -> bool:
+        """Whether it is time to ask again for those given that are not read; commits of others are no answer."""
+        return self._grown is not None and bool(self._given) and now - self._asked_at >= ASK_AGAIN
+
+    def adopted(self, now: float) -> list[Partition]:
         """Those given before that have got a checkpoint meanwhile. Raises what `grown` raises."""
         if self._grown is None or not self._given:
             return []
+        self._asked_at = now
         self._known = frozenset(self._grown())
         given, self._given = self._given, []
         return self.among(given)
