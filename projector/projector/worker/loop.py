@@ -36,7 +36,7 @@ from projector.worker.faults import Faults
 from projector.worker.flights import Flights
 from projector.worker.health import Health
 from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, names
-from projector.worker.outage import Outage
+from projector.worker.outage import Outage, SourceOutage
 from projector.worker.pace import ARRIVING_FETCH, END_ONLY_SECONDS, IDLE_FETCH, Pace
 from projector.worker.strangers import Strangers
 
@@ -105,11 +105,10 @@ class Worker:
         )
         self._late: StoreUnavailable | Fenced | None = None  # met where it could not be raised
         self._target_away = Outage("target", self._clock)
-        self._source_away = Outage("source", self._clock)
+        self._source_away = SourceOutage(self._clock)
         self._target_again = 0.0
         self._joined = False
         self._answered = False  # the target, since the last time it was away
-        self._source_fine = True
         self._far = False  # whether many records were known to be there after the last fetch
         self._asked_at = self._end_only_at = self._mirrored_at = self._published_at = float("-inf")
         self._unmirrored: dict[Partition, int] = {}
@@ -177,6 +176,7 @@ class Worker:
         self._lanes.remove(partitions)
         self._strangers.revoked(partitions)
         self._faults.revoked(partitions)
+        self._source_away.revoked(partitions)
         for partition in partitions:
             self._unmirrored.pop(partition, None)
         if partitions:
@@ -197,6 +197,7 @@ class Worker:
             # Some of what was fetched is in no hand; the source would go on behind it.
             self._drop()
             raise
+        self._source_away.passed(fetched.records)
         self._flights.look()
         self._far = self._pace.far(self._behind())
         if self._due(fetched):
@@ -243,8 +244,6 @@ class Worker:
         except (SourceUnavailable, TopicMissing):
             self._commit()
             raise
-        self._source_away.over()
-        self._source_fine = True
         self._metrics.fetched(self._clock.now() - started)
         return fetched
 
@@ -264,7 +263,8 @@ class Worker:
             if lane is None or lane.state is not State.READING:
                 continue
             lane.take(records, fetched.size * len(records) // total)
-            self._fold(lane, records)
+            with self._source_away.reading(partition):
+                self._fold(lane, records)
         for partition, offset in fetched.ends.items():
             lane = self._lanes.get(partition)
             if lane is not None and lane.state is State.READING:
@@ -354,7 +354,6 @@ class Worker:
     def _source_lost(self, error: Exception) -> None:
         self._health.waiting(f"source unavailable: {error}")
         self._metrics.outage("source")
-        self._source_fine = False
         self._clock.sleep(self._source_away.again(str(error)))
 
     def _changed(self, error: SourceChanged) -> None:
@@ -393,7 +392,7 @@ class Worker:
         self._published_at = now
         if self._strangers.reason:
             self._health.waiting(self._strangers.reason)
-        elif self._joined and self._answered and self._source_fine:
+        elif self._joined and self._answered and self._source_away.fine:
             self._health.ready()
         ends = self._source.ends()
         self._metrics.show([lane.lag(ends.get(lane.partition)) for lane in self._lanes])

@@ -1,9 +1,12 @@
 """An outage of the log or of the target: how long to wait before the next try, and how often to speak of it."""
 
 import random
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import structlog
 
+from projector.ports import Partition, SourceUnavailable
 from projector.worker.clock import Clock
 
 FIRST, LONGEST = 0.1, 5.0
@@ -41,3 +44,38 @@ class Outage:
             self._since = None
             self._spoken = ("", float("-inf"))
             self._delay = FIRST
+
+
+class SourceOutage(Outage):
+    """Of the log, or of what its events cannot be read without: their schemas."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__("source", clock)
+        self.fine = True
+        """Whether it answered the last time."""
+        self._unread: Partition | None = None
+
+    def again(self, reason: str) -> float:
+        """See Outage."""
+        self.fine = False
+        return super().again(reason)
+
+    @contextmanager
+    def reading(self, partition: Partition) -> Iterator[None]:
+        """While events of this one are read."""
+        try:
+            yield
+        except SourceUnavailable:
+            self._unread = partition
+            raise
+
+    def revoked(self, partitions: Collection[Partition]) -> None:
+        """These are another member's."""
+        if self._unread in partitions:
+            self._unread = None
+
+    def passed(self, partitions: Collection[Partition]) -> None:
+        """It answered, and events of these were read: what was not read before must be among them."""
+        if self._unread is None or self._unread in partitions:
+            self._unread, self.fine = None, True
+            self.over()
