@@ -23,11 +23,11 @@ def by_header(wanted: str, fast: Mapping[bytes | None, tuple[Decode, Apply]]) ->
         applied = 0
         try:
             for record in records:
-                headers = record.headers()
-                if headers is not None and len(headers) == 1 and headers[0][0] == wanted:
-                    known = find(headers[0][1])
-                else:
-                    known = find(header_of(headers, wanted))
+                try:
+                    ((name, content),) = record.headers()  # type: ignore[misc]  # None raises, too
+                except (TypeError, ValueError):
+                    name, content = wanted, header_of(record.headers(), wanted)
+                known = find(content) if name == wanted else None
                 value = record.value()
                 if known is None or value is None or (_ESCAPE in value and _NUL in value):
                     one(record, into)
