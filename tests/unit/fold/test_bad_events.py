@@ -141,7 +141,8 @@ def test_the_type_may_stand_in_the_event() -> None:
         into,
     )
     assert (len(into.deltas), into.events, into.ignored) == (1, 1, {"F": 1, "(tombstone)": 1})
-    assert message(compiled, FakeRecord(b'{"id": "k"}')) == "event.kind is no event type: it is missing or not text"
+    untyped = FakeRecord(b'{"id": "k", "name": "n"}')
+    assert message(compiled, untyped) == "event.kind is no event type: it is missing or not text"
     assert message(compiled, FakeRecord(b"[]")) == "the value is JSON, but not an object"
 
 
