@@ -1,7 +1,7 @@
 """The shop's events, as a pure function of a seed: the same seed gives the same events for ever."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -73,6 +73,20 @@ def events(seed: int, orders: int | None = None) -> Iterator[Event]:
         clock += timedelta(milliseconds=random.randint(1, 400))
         event.body.update(event_id=f"{seed:08x}-{sequence:012x}", occurred_at=clock.isoformat(timespec="milliseconds"))
         yield event
+
+
+NO_NUMBER: Mapping[str, object] = {"sku": "mug-blue", "qty": "many", "price_cents": 1450}
+"""An item that no rule can apply."""
+
+
+def spoiled(order_id: str, item: Mapping[str, object] = NO_NUMBER) -> Iterator[Event]:
+    """The events of an order whose second item is `item`."""
+    about: dict[str, object] = {"order_id": order_id}
+    yield _event("OrderPlaced", about, customer="Ada 1815")
+    yield _event("ItemAdded", about, sku="tea-assam", qty=1, price_cents=1190)
+    yield _event("ItemAdded", about, **item)
+    yield _event("ItemAdded", about, sku="lamp-oak", qty=2, price_cents=8900)
+    yield _event("OrderPaid", about, method="card")
 
 
 def _order(random: Random, order_id: str) -> Iterator[Event]:

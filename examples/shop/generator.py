@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from threading import Event as Flag
 from threading import Thread
 from types import FrameType
@@ -15,7 +15,7 @@ import click
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined] # documented there, not in __all__
 
-from examples.shop.events import Event, events
+from examples.shop.events import Event, events, spoiled
 
 PARTITIONS = 4
 _FLUSH_S = 60.0
@@ -155,6 +155,7 @@ class Background:
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many events.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events per second; default: all it can.")
 @click.option("--forever", is_flag=True, help="Go on until interrupted.")
+@click.option("--bad", metavar="ORDER", help="Before them, an order with an item that cannot be applied.")
 def main(
     bootstrap_servers: str,
     topic: str,
@@ -164,6 +165,7 @@ def main(
     count: int | None,
     rate: float | None,
     forever: bool,
+    bad: str | None,
 ) -> None:
     """Send order events to a Kafka topic."""
     stop = Flag()
@@ -179,7 +181,7 @@ def main(
         if create:
             print(f"topic {topic}: " + ("created" if create_topic(bootstrap_servers, topic) else "exists"))
         flow = events(seed, None if forever or count else orders)
-        feed.send(islice(flow, count), rate, stop.is_set)
+        feed.send(chain(spoiled(bad) if bad else (), islice(flow, count)), rate, stop.is_set)
     except (NotDelivered, KafkaException) as error:
         sys.exit(f"events could not be sent to {bootstrap_servers}: {error}")
     print(f"sent {feed.delivered} events to {topic} in {time.monotonic() - began:.1f} s (seed {seed})")

@@ -169,6 +169,12 @@ def table(connection: psycopg.Connection, name: str) -> Rows:
         return {str(row["order_id"]): row for row in cursor}
 
 
+def passed_over(connection: psycopg.Connection, topic: str) -> set[Position]:
+    """What people decided to pass over, as the registry has it."""
+    query = 'SELECT partition, "offset" FROM projections.discarded WHERE topic = %s'
+    return set(connection.execute(query, (topic,)))
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Rows of both sides and the orders at which they are not equal, with what each side has."""
@@ -203,12 +209,13 @@ def compare(expected: Rows, found: Rows) -> Comparison:
 @click.option("--bootstrap-servers", default="127.0.0.1:29092", show_default=True)
 @click.option("--topic", default="orders", show_default=True)
 @click.option("--uri", envvar="SHOP_URI", required=True, help="PostgreSQL URI of a reader; or SHOP_URI.")
+@click.option("--discarded", is_flag=True, help="Leave out what `projector discard` passed over.")
 @click.option("--table", "name", default="public.order_summaries", show_default=True)
-def main(bootstrap_servers: str, topic: str, uri: str, name: str) -> None:
+def main(bootstrap_servers: str, topic: str, uri: str, discarded: bool, name: str) -> None:
     """Compare the table with a fold of the whole topic; exit code 1 if a row differs."""
-    expected = fold(bootstrap_servers, topic)
-    with psycopg.connect(uri) as connection:
-        result = compare(expected, table(connection, name))
+    with psycopg.connect(uri, autocommit=True) as connection:
+        left_out = passed_over(connection, topic) if discarded else ()
+        result = compare(fold(bootstrap_servers, topic, None, left_out), table(connection, name))
     for line in result.details():
         print(line)
     print(result.summary)

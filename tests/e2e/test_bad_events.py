@@ -1,12 +1,11 @@
 """Events that cannot be applied: parked with the later ones of their row, or waited in front of. A person decides."""
 
 import json
-from collections.abc import Mapping
 
 import pytest
 
 from tests.support import wait
-from tests.support.shop import Shop
+from tests.support.shop import TOO_LARGE, Shop
 
 STOP = {"badData": "Stop"}
 NO_KEY = b'{"order_id": "o-1", '
@@ -24,26 +23,6 @@ STOPPING = (
     (1, body("o-1"), None, "ce_type"),
     (1, NOT_NUMBER, "ItemAdded", "qty"),
 )
-
-
-def spoil(shop: Shop, order_id: str, item: Mapping[str, object], partition: int = -1) -> None:
-    """An order with an item that cannot be applied and, behind it, events that can."""
-    events: tuple[tuple[str, Mapping[str, object]], ...] = (
-        ("OrderPlaced", {"customer": "Ada"}),
-        ("ItemAdded", {"qty": 1, "price_cents": 100}),
-        ("ItemAdded", item),
-        ("ItemAdded", {"qty": 2, "price_cents": 50}),
-        ("OrderPaid", {}),
-    )
-    for kind, more in events:
-        position = shop.put(order_id, body(order_id, **more), kind, partition)
-        if more is item:
-            shop.parked.add(position)
-
-
-UNREADABLE = {"qty": "many", "price_cents": 1}
-TOO_LARGE = {"qty": 1, "price_cents": 2**63 - 1}
-"""It can be read and folded, and the sum does not fit the column."""
 
 
 def degraded(shop: Shop, words: str) -> str:
@@ -97,8 +76,8 @@ def parked_keys(shop: Shop, keys: int) -> str:
 
 def test_parked_events_hold_nothing_else_up_and_go_on_as_told(shop: Shop) -> None:
     shop.send(orders=200)
-    spoil(shop, "o-unreadable", UNREADABLE)
-    spoil(shop, "o-too-large", TOO_LARGE)
+    shop.spoil("o-unreadable")
+    shop.spoil("o-too-large", TOO_LARGE)
     shop.send(orders=200)
     shop.apply()
     shop.wait_ready()
@@ -108,7 +87,7 @@ def test_parked_events_hold_nothing_else_up_and_go_on_as_told(shop: Shop) -> Non
     assert "ParkedKeys" in shop.cluster.kubectl("get", "events", "-n", shop.namespace)
 
     with shop.flow(rate=300):
-        spoil(shop, "o-while-live", UNREADABLE)
+        shop.spoil("o-while-live")
         message = parked_keys(shop, 3)
         assert shop.compare_now().differing == {}
         listed = shop.parked_as_told(message)
@@ -132,7 +111,7 @@ def test_parked_events_hold_nothing_else_up_and_go_on_as_told(shop: Shop) -> Non
 
 def test_one_key_too_many_and_an_event_without_a_key_make_partitions_wait(shop: Shop) -> None:
     for name in ("o-first", "o-second", "o-third"):
-        spoil(shop, name, UNREADABLE, partition=1)
+        shop.spoil(name, partition=1)
     keyless = shop.put("o-1", NO_KEY, "OrderPaid", 2)
     shop.send(orders=100)
     first, second, third = sorted(shop.parked)
@@ -168,7 +147,7 @@ def test_one_key_too_many_and_an_event_without_a_key_make_partitions_wait(shop: 
 
 def test_a_discard_holds_for_the_next_build_too(shop: Shop) -> None:
     shop.send(orders=20)
-    spoil(shop, "o-parked", UNREADABLE)
+    shop.spoil("o-parked")
     # Another on partition 3 keeps the first build from going live.
     worse = shop.put("o-1", NO_KEY, "OrderPaid", 3)
     shop.apply()

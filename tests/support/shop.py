@@ -20,13 +20,15 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from examples.shop import generator, verify
-from examples.shop.events import events
+from examples.shop.events import NO_NUMBER, events, spoiled
 from tests.support import wait
 from tests.support.cluster import ROOT, Cluster, CommandFailed, Json, is_ready
 
 ORDERS = ROOT / "examples" / "shop" / "order-summaries.yaml"
 NAME = "order-summaries"
 TABLE = "public.order_summaries"
+TOO_LARGE: Json = {"qty": 1, "price_cents": 2**63 - 1}
+"""An item that can be folded, and whose sum then does not fit the column."""
 PASSWORDS = {"admin": "admin-demo", "worker": "worker-demo"}
 """Those of the demo, since roles belong to the whole server: the tests must not lock a running demo out."""
 
@@ -253,6 +255,15 @@ class Shop:
         feed.put_raw(key.encode(), value, kind, partition)
         feed.flush()
         return feed.last
+
+    def spoil(self, order_id: str, item: Mapping[str, object] = NO_NUMBER, partition: int = -1) -> None:
+        """Send an order with an item that cannot be applied and, behind it, events that can."""
+        feed = generator.Feed(self.kafka, self.topic)
+        for event in spoiled(order_id, item):
+            feed.put_raw(order_id.encode(), event.value, event.type, partition)
+            feed.flush()
+            if item.items() <= event.body.items():
+                self.parked.add(feed.last)
 
     def flow(self, rate: float = 300) -> generator.Background:
         """Events that keep coming while the block lasts."""

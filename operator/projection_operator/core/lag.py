@@ -183,10 +183,10 @@ def parked(build: BuildView, owner: Identity) -> Unknown | None:
     """How many keys wait behind events that could not be applied, and the command that shows them."""
     if not build.parked_keys:
         return None
-    keys = "1 key is" if build.parked_keys == 1 else f"{build.parked_keys} keys are"
+    keys, each = ("1 key is", "it") if build.parked_keys == 1 else (f"{build.parked_keys} keys are", "each")
     return Unknown(
         Reason.PARKED_KEYS,
-        f"{keys} parked: an event of each could not be applied, and its later ones wait behind it; all other keys go "
+        f"{keys} parked: an event of {each} could not be applied, and its later ones wait behind it; all other keys go "
         f"on. To see them: {parked_list(owner)}. To let one go on, with the same options: projector parked discard "
         f"--key <key> --offset <first> --reason <why>, then projector parked replay --key <key>",
     )
