@@ -65,15 +65,6 @@ class Means:
     registry_url: str | None
     registry_file: Path | None
 
-    def registry(self) -> SchemaRegistry | None:
-        """Where schemas are. Raises BadSettings."""
-        if self.registry_url is None:
-            return None
-        try:
-            return SchemaRegistry(self.registry_url, self.registry_file)
-        except ValueError as error:
-            raise BadSettings(str(error)) from None
-
 
 @dataclass(frozen=True, slots=True)
 class PodSettings:
@@ -163,7 +154,7 @@ def require_current(spec: BuildSpec, epoch: int) -> None:
 def run_worker(spec: BuildSpec, means: Means, metrics: Metrics, health: Health, stop: threading.Event) -> None:
     """Carry the build's partitions until `stop` is set. Raises GivenUp, BadSettings."""
     definition = spec.definition
-    program = compile_definition(definition, _decode(definition.format, means))
+    program = compile_definition(definition, decoder(definition.format, means.registry_url, means.registry_file))
     source = KafkaSource(means.servers, definition.topics, spec.consumer_group)
     store = PostgresStore(means.uri, spec, spec.epoch, max_parked_keys=means.errors.max_parked_keys)
     calm_collector()
@@ -178,13 +169,18 @@ def run_worker(spec: BuildSpec, means: Means, metrics: Metrics, health: Health, 
     _log.info("worker stopped", build=spec.build)
 
 
-def _decode(name: str, means: Means) -> Callable[[bytes], dict[str, Any]] | None:
-    """What reads the events; None: they are JSON, which the program reads faster by itself."""
+def decoder(name: str, url: str | None, credentials: Path | None) -> Callable[[bytes], dict[str, Any]] | None:
+    """What reads events of a format; None: they are JSON, which the program reads faster by itself.
+
+    `url` and `credentials` are the schema registry's. Raises BadSettings.
+    """
     if name == "JSON":
         return None
+    if url is None:
+        raise BadSettings(f"the events are {name}, and nothing says where their schemas are; set {SCHEMA_REGISTRY}")
     try:
-        return open_format(name, means.registry()).decode
-    except MissingExtra as error:
+        return open_format(name, SchemaRegistry(url, credentials)).decode
+    except (MissingExtra, ValueError) as error:
         raise BadSettings(str(error)) from None
 
 

@@ -93,13 +93,13 @@ class Site:
         self.admin = KafkaAdmin([servers])
         settings = {"bootstrap.servers": servers, "log_level": 3, "linger.ms": 1, "message.max.bytes": 10_000_000}
         self._producer = Producer(settings)
-        self._benches: list[KafkaBench] = []
+        self.benches: list[KafkaBench] = []
         self._collector = gc.get_threshold()
 
     def topic(self, partitions: int = 1, config: Mapping[str, str] | None = None) -> KafkaBench:
         """A topic of the test's own."""
-        self._benches.append(KafkaBench(self.servers, partitions, config=config))
-        return self._benches[-1]
+        self.benches.append(KafkaBench(self.servers, partitions, config=config))
+        return self.benches[-1]
 
     def grow(self, topic: KafkaBench, partitions: int) -> None:
         """Add partitions up to that number, where there are fewer."""
@@ -166,7 +166,7 @@ class Site:
         gc.unfreeze()
         gc.set_threshold(*self._collector)  # a worker changes it for its process
         self.registry.close()
-        for bench in self._benches:
+        for bench in self.benches:
             bench.close()
 
     def _value(self, event: Any) -> bytes | None:

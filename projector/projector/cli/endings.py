@@ -11,7 +11,7 @@ import structlog
 
 from projector import pod
 from projector.cli.codes import BAD_USAGE, FAILED, FENCED
-from projector.ports import StoreUnavailable
+from projector.ports import SourceUnavailable, StoreUnavailable
 from projector.registry import RegistryError
 from projector.spec.problems import InvalidSpec
 from projector.stores.postgres import NoSuchBuild
@@ -31,6 +31,8 @@ def ending(termination_log: Path | None) -> Iterator[None]:
         end(BAD_USAGE, *map(str, error.problems))
     except pod.BadSettings as error:
         end(BAD_USAGE, *error.problems)
+    except SourceUnavailable as error:
+        end(BAD_USAGE, str(error))
     except GivenUp as error:
         end(FENCED, str(error))
     except (NoSuchBuild, RegistryError, StoreUnavailable) as error:

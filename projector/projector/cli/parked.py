@@ -1,6 +1,7 @@
 """`projector parked`: look at events that wait because one before them could not be applied, and let them go on."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from projector import pod, standalone
 from projector.cli import options
 from projector.cli.endings import ending
 from projector.fold.compile import compile_definition
+from projector.fold.program import Program
 from projector.parked import replayed, shown
 from projector.ports import BadRow
 from projector.registry import Identity, ParkedKey, ParkedRecord, RegistryError, Waiting
@@ -25,10 +27,11 @@ Command = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which projection, and the target that its registry is in."""
+    """Which projection, and the target that its registry is in. `schemas` is the schema registry's URL, if told."""
 
     identity: Identity
     uri: str
+    schemas: str | None
 
     @contextmanager
     def parking(self) -> Iterator[PostgresParking]:
@@ -39,8 +42,13 @@ class Place:
         finally:
             parking.close()
 
-    def definition(self, build: int) -> Definition:
-        """The definition of a build."""
+    def program(self, build: int) -> Program:
+        """What folds the events of a build."""
+        definition = self._definition(build)
+        schemas, credentials = pod.registry_settings(os.environ)
+        return compile_definition(definition, pod.decoder(definition.format, self.schemas or schemas, credentials))
+
+    def _definition(self, build: int) -> Definition:
         registry = PostgresRegistry(self.uri, self.identity.installation)
         try:
             view = registry.observe(self.identity)
@@ -76,11 +84,13 @@ def _with(*added: Callable[[Command], Command]) -> Callable[[Command], Command]:
 
 
 def _place(path: Path | None, namespace: str, name: str | None, installation: str, target_uri: str | None) -> Place:
+    schemas = None
     if path is not None:
-        name, namespace, _ = load_file(path)
+        name, namespace, spec = load_file(path)
+        schemas = None if spec.source.kafka.schema_registry is None else spec.source.kafka.schema_registry.url
     if not name:
         raise pod.BadSettings("give the Projection by -f FILE or by --name")
-    return Place(Identity(installation, namespace, name), options.required(target_uri))
+    return Place(Identity(installation, namespace, name), options.required(target_uri), schemas)
 
 
 @click.group()
@@ -123,8 +133,7 @@ def replay(output: str, text: str, build: int | None, **where: Any) -> None:
     with ending(None), _place(**where).parking() as parking:
         place = _place(**where)
         waiting = _waiting(parking, place.identity, text, build)
-        program = compile_definition(place.definition(waiting.parked.build))
-        delta, staying = replayed(program, waiting)
+        delta, staying = replayed(place.program(waiting.parked.build), waiting)
         if staying and staying[0][0] == waiting.records[0].at_offset:
             raise RegistryError(f"offset {staying[0][0]} still cannot be applied: {staying[0][1]}")
         try:
