@@ -2,6 +2,7 @@
 
 import gc
 import json
+import sys
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from click.testing import CliRunner
+import structlog
+from click.testing import CliRunner, Result
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
 from projector.cli import main
@@ -85,6 +87,8 @@ class Site:
         self.said: dict[bytes, bytes] = {}
         """Values in other formats than JSON, and the same in JSON."""
         self.members: list[Member] = []
+        # Workers log from their threads, also while a command's output is caught.
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stdout))
         # The name is in the group's, and the log is shared.
         self.identity = Identity(INSTALLATION, "shop", database.name)
         self.registry = PostgresRegistry(database.uri(), INSTALLATION)
@@ -132,7 +136,8 @@ class Site:
         ends = self.admin.describe(made.topics)
         role = self.database.run("SELECT current_user::text")[0][0]
         number = self.registry.begin(self.epoch, self.identity, version, "", made, ends, role)
-        return Build(self, made, number)
+        spec = load_build(self.database.uri(), number)
+        return Build(self, made, number, f"{spec.schema}.{spec.table}")
 
     def all(self, topic: KafkaBench) -> list[FakeRecord]:
         """All records of a topic."""
@@ -163,6 +168,7 @@ class Site:
         for member in self.members:
             if member.works:
                 member.stop()
+        structlog.reset_defaults()
         gc.unfreeze()
         gc.set_threshold(*self._collector)  # a worker changes it for its process
         self.registry.close()
@@ -198,6 +204,8 @@ class Build:
     site: Site
     definition: Definition
     number: int
+    table: str
+    """Where its rows are read."""
     parks: bool = True
     passed_over: set[tuple[Place, int]] = field(default_factory=set)
 
@@ -224,6 +232,7 @@ class Build:
         """Show the build to readers, as the operator does."""
         self.site.registry.open_catch_up(self.site.epoch, self.number)
         self.site.registry.publish(self.site.epoch, self.number)
+        self.table = "public.orders"
 
     def admit(self) -> None:
         """Let the build read partitions that its topics got, as the operator does."""
@@ -233,12 +242,9 @@ class Build:
     def passed(self, hanging: bool = False) -> None:
         """Wait until the checkpoints are at the log's ends; and, unless one hangs, for transactions to be over."""
 
-        def ends() -> Mapping[Place, int]:
-            # A transaction's marker comes some time after its producer was told that it is over.
-            found = self.site.admin.describe(self.definition.topics)
-            return {_place(at): each.end if hanging else each.written or 0 for at, each in found.items()}
-
-        wait.until("the end is reached", lambda: (self._at(), ends()), lambda seen: seen[0] == seen[1], 40, 0.05)
+        wait.until(
+            "the end is reached", lambda: (self._at(), self._ends(hanging)), lambda seen: seen[0] == seen[1], 40, 0.05
+        )
 
     def reaches(self, topic: KafkaBench, partition: int, offset: int, timeout: float = 40) -> None:
         """Wait until a checkpoint is there."""
@@ -258,13 +264,11 @@ class Build:
 
     def moment(self) -> Moment:
         """Checkpoints, rows and parked events of one snapshot."""
-        spec = self.spec
         names = [column.name for column in self.definition.columns]
-        table = f"{spec.schema}.{spec.table}" if spec.state != "Live" else "public.orders"
         with psycopg.connect(self.site.database.uri()) as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             at = connection.execute(_CHECKPOINTS, [self.number]).fetchall()
-            found = connection.execute(f"SELECT {', '.join(names)} FROM {table}".encode()).fetchall()  # noqa: S608
+            found = connection.execute(f"SELECT {', '.join(names)} FROM {self.table}".encode()).fetchall()  # noqa: S608
             aside = connection.execute(_PARKED, [self.number]).fetchall()
         rows: dict[Key, Row] = {}
         for values in found:
@@ -278,9 +282,20 @@ class Build:
     def expected(self, checkpoints: Mapping[Place, int]) -> Reference:
         """The reference fold of the log up to these checkpoints."""
         reference = Reference(self.definition, self.parks)
-        log = self.site.log(checkpoints)
-        reference.fold(one for one in log if ((one.topic(), one.partition()), one.offset()) not in self.passed_over)
+        self.follow(reference, self.site.log(checkpoints), {}, checkpoints)
         return reference
+
+    def follow(
+        self, reference: Reference, log: Sequence[FakeRecord], done: Mapping[Place, int], until: Mapping[Place, int]
+    ) -> None:
+        """Take the reference fold, which has come to `done`, further: up to `until`."""
+        for record in log:
+            place = record.topic(), record.partition()
+            if (
+                done.get(place, 0) <= record.offset() < until[place]
+                and (place, record.offset()) not in self.passed_over
+            ):
+                reference.fold([record])
 
     def check(self) -> Moment:
         """Rows and parked events are those of the reference fold up to the checkpoints, of one moment."""
@@ -293,16 +308,33 @@ class Build:
 
     def parked(self, *arguments: str, code: int = 0) -> str:
         """What `projector parked` prints, to standard error too."""
-        where = ("--namespace", "shop", "--name", self.site.identity.name, "--target-uri", self.site.database.uri())
-        done = CliRunner().invoke(main, ["parked", *arguments, *where])
+        done = self._parked(arguments)
         assert done.exit_code == code, done.output
         return done.output
+
+    def tried(self, *arguments: str) -> bool:
+        """Whether `projector parked` did it."""
+        return self._parked(arguments).exit_code == 0
+
+    def _parked(self, arguments: Sequence[str]) -> Result:
+        where = ("--namespace", "shop", "--name", self.site.identity.name, "--target-uri", self.site.database.uri())
+        return CliRunner().invoke(main, ["parked", *arguments, *where])
 
     def discard(self, topic: KafkaBench, key: str, offsets: Collection[int], partition: int = 0) -> None:
         """Pass over these events of a parked key."""
         chosen = [argument for offset in offsets for argument in ("--offset", f"{offset}")]
         self.parked("discard", "--key", key, "--reason", "a test", *chosen)
         self.passed_over |= {((topic.topic, partition), offset) for offset in offsets}
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the checkpoints are at the log's ends."""
+        return self._at() == self._ends(False)
+
+    def _ends(self, hanging: bool) -> Mapping[Place, int]:
+        # A transaction's marker comes some time after its producer was told that it is over.
+        found = self.site.admin.describe(self.definition.topics)
+        return {_place(at): each.end if hanging else each.written or 0 for at, each in found.items()}
 
     def _at(self) -> Mapping[Place, int]:
         return {(topic, number): at for topic, number, at in self.site.database.run(_CHECKPOINTS, self.number)}
