@@ -29,9 +29,16 @@ def test_projectors_are_killed_at_random_moments(shop: Shop, faults: Faults) -> 
             # The random moment is the point: between fetch, fold, commit and rebalance.
             time.sleep(random.uniform(0, 2))
             send_signal(shop.pids(random.choice(pods)), signal.SIGKILL)
+            shop.spoil(f"o-spoiled-{number}")
             if number % 5 == 0:
                 faults.check("flow", f"SIGKILL of a projector, {number} of {KILLS}, seed {SEED}", shop)
     faults.check("after the flow", f"{KILLS} times SIGKILL of a projector, seed {SEED}", shop, all_of_it=True)
+    message = shop.wait_condition("Degraded", "True", "ParkedKeys")["message"]
+    assert message.startswith(f"{KILLS} keys are parked")
+    for listed in shop.parked_as_told(message):
+        assert listed["events"] == 3
+        shop.let_go_as_told(message, listed)
+    faults.check("parked events let go", "none", shop, all_of_it=True)
 
 
 def _kill_operator(cluster: Cluster) -> None:
