@@ -9,7 +9,8 @@ from projector.spec.definition import Definition
 from projector.worker.health import Health
 from projector.worker.loop import Work, Worker
 from projector.worker.pace import MANY, Pace
-from tests.support.memory import Crash, FakeClock, Group, MemorySource, MemoryStore, Target, Topic
+from tests.support.memory import FakeClock, Group, MemorySource, Topic
+from tests.support.memory_store import Crash, MemoryStore, Target
 from tests.support.specs import definition
 
 COLUMNS = (

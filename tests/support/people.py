@@ -8,7 +8,7 @@ from projector.fold.program import Program
 from projector.parked import replayed
 from projector.ports import BadRow, Park, Partition
 from projector.registry import ParkedKey, ParkedRecord, Waiting
-from tests.support.memory import Target
+from tests.support.memory_store import Target
 
 Place = tuple[Partition, Key]
 _THEN = datetime(2026, 1, 1, tzinfo=UTC)
