@@ -51,6 +51,10 @@ def test_a_handler_in_its_own_image_folds_as_rules_do(cluster: Cluster, new_shop
     wait.until("the rows are the fold", lambda: rows(shop) ^ fold(shop), lambda differing: not differing, 30)
     pods = cluster.list_all("pods", shop.namespace)
     assert {container["image"] for pod in pods for container in pod["spec"]["containers"]} == {image}
+    # In CI a team runs its tests in the image.
+    exec_there = ("exec", "-i", "-n", shop.namespace, shop.ready_pods()[0], "--", "projector")
+    tested = cluster.kubectl(*exec_there, "test", "-f", "/dev/stdin", stdin=(FOLDER / "projection.yaml").read_text())
+    assert tested.splitlines()[-1] == "2 tests, 0 failed"
 
 
 def page(visitor: str, path: str) -> bytes:
