@@ -109,6 +109,13 @@ def test_a_refused_row_is_found_in_logarithmic_time(crew: Crew, size: int) -> No
     assert crew.target.checkpoints[place] == bad
 
 
+def test_what_was_sent_and_refused_is_not_shown_as_a_position(crew: Crew) -> None:
+    refused(crew, 0)
+    put(crew, 1)
+    crew.turns(12)
+    assert crew.one.source.mirrored == {crew.topic.partition(1): 1}
+
+
 def test_two_refused_rows_on_two_partitions_are_both_found(crew: Crew) -> None:
     for number in range(50):
         for partition in (0, 1):

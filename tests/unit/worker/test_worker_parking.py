@@ -70,6 +70,15 @@ def test_a_bad_event_is_said_once_and_counted(crew: Crew) -> None:
     assert b'projector_events_total{result="parked"} 2.0' in crew.one.metrics.exposition()
 
 
+def test_whoever_takes_over_knows_what_is_parked(crew: Crew) -> None:
+    bad = put(crew, "a", n="x")
+    crew.turns(3)
+    crew.kill(0)
+    behind = put(crew, "a")
+    crew.turns(3)
+    assert (parked(crew), count(crew, "a")) == ({"a": [bad, behind]}, 0)
+
+
 def test_a_worker_goes_on_behind_keys_that_people_let_go(crew: Crew) -> None:
     bad = put(crew, "a", n="x")
     put(crew, "a")
