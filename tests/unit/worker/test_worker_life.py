@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from projector.worker.loop import GivenUp
-from tests.support.crew import Crew
+from tests.support.crew import Crew, Hand
 from tests.support.memory import Topic
 from tests.support.records import FakeRecord
 
@@ -35,6 +35,15 @@ def test_what_is_there_is_committed_in_the_turn_that_reads_it(crew: Crew) -> Non
     crew.turns(2)
     assert count(crew) == 3
     assert crew.target.commits == 1
+
+
+def test_a_key_that_several_partitions_touch_gets_all_of_it(crew: Crew) -> None:
+    for partition, times in ((0, 2), (1, 3)):
+        value = json.dumps({"id": "shared", "n": 1}).encode()
+        for _ in range(times):
+            crew.topic.append(partition, FakeRecord(value, (("ce_type", b"Added"),)))
+    crew.turns(2)
+    assert (crew.target.commits, count(crew, "shared")) == (1, 5)
 
 
 def test_far_behind_many_fetches_make_one_commit() -> None:
@@ -129,6 +138,25 @@ def test_a_revoked_partition_leaves_nothing_in_hand() -> None:
     crew.turns(1)  # it learns so, and gets them anew
     crew.turns(20)
     assert count(crew, "1") == 20
+
+
+def test_what_is_on_its_way_lands_before_a_partition_changes_hands() -> None:
+    crew = Crew(Topic.of(2), many=1)
+    added(crew.topic, 1, 4_000)
+    turns = 0
+    while not crew.one.worker._flights.flying:
+        crew.turns(1)
+        turns += 1
+        assert turns < 20
+    added(crew.topic, 0, 4_000)  # so that there is more to fold
+    crew.hands.append(Hand(crew))
+    crew.turn(0)  # it gives one up, and stops for a while
+    for _ in range(20):
+        crew.turn(1)
+    crew.turns(30)
+    assert (crew.done(), count(crew, "0"), count(crew, "1")) == (True, 4_000, 4_000)
+    assert [len(hand.metrics.lanes) for hand in crew.hands] == [1, 1]
+    assert all(b"projector_fenced_total 0.0" in hand.metrics.exposition() for hand in crew.hands)
 
 
 def test_a_woken_worker_is_fenced_and_goes_on_where_the_other_is() -> None:
