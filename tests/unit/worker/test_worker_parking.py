@@ -92,6 +92,17 @@ def test_a_worker_goes_on_behind_keys_that_people_let_go(crew: Crew) -> None:
     assert (parked(crew), count(crew, "a")) == ({}, 2)
 
 
+def test_an_event_that_waits_for_two_keys_is_replayed_for_each_alone(crew: Crew) -> None:
+    bad = put(crew, "a", n="x")
+    moved = put(crew, "a", "Moved", to="b", n="x")  # which only `b` cannot take
+    crew.turns(3)
+    assert parked(crew) == {"a": [bad, moved], "b": [moved]}
+    place = crew.topic.partition(0)
+    people.discard(crew.target, (place, ("a",)), [bad])
+    assert people.replay(crew.target, crew.program, (place, ("a",)))
+    assert (parked(crew), count(crew, "a"), count(crew, "b")) == ({"b": [moved]}, 1, 0)
+
+
 def test_an_event_whose_row_is_missing_is_parked_with_its_reason(crew: Crew) -> None:
     put(crew, "a")
     found = [put(crew, key, "Found") for key in "abb"]
