@@ -307,10 +307,10 @@ class Build:
         return moment
 
     def parked(self, *arguments: str, code: int = 0) -> str:
-        """What `projector parked` prints, to standard error too."""
+        """What `projector parked` prints; to standard error too where it fails, which clients of the log write to."""
         done = self._parked(arguments)
         assert done.exit_code == code, done.output
-        return done.output
+        return done.output if code else done.stdout
 
     def tried(self, *arguments: str) -> bool:
         """Whether `projector parked` did it."""

@@ -253,6 +253,18 @@ def test_a_topic_created_anew_stops_the_build_and_is_said(crew: Crew) -> None:
     assert "topic orders was deleted and created again" in str(reason(crew))
 
 
+def test_nothing_is_committed_of_a_topic_created_anew_before_the_group_says_so() -> None:
+    crew = Crew(Topic.of(1), most=5, many=1)
+    added(crew.topic, 0, 300)
+    crew.turns(3)
+    crew.topic.recreate()
+    added(crew.topic, 0, 1_000)
+    crew.one.source.late = 30
+    crew.turns(25)
+    assert (crew.target.rows, crew.target.commits) == ({}, 0)
+    assert [stuck.message for stuck in crew.target.stuck.values()] == ["the topic was created again"]
+
+
 def test_lag_is_zero_only_at_the_end_and_unknown_is_absent(crew: Crew) -> None:
     crew.turns(1)
     assert [lane.records for lane in crew.one.metrics.lanes] == [None, None]
