@@ -88,6 +88,16 @@ def test_a_target_that_is_away_is_said_and_gone_on_from(crew: Crew) -> None:
     assert reason(crew) is None
 
 
+def test_nothing_is_read_in_vain_while_the_target_is_away(crew: Crew) -> None:
+    added(crew.topic, 0, 2)
+    crew.turns(2)
+    assert crew.one.source.ends()
+    crew.one.store.unavailable = 1_000
+    added(crew.topic, 0, 2)
+    crew.turns(10)
+    assert crew.one.source.ends() == {}
+
+
 def test_a_commit_whose_answer_is_lost_is_not_done_twice(crew: Crew) -> None:
     added(crew.topic, 0, 2)
     crew.one.store.fault = "lost"
