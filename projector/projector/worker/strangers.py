@@ -53,18 +53,19 @@ class Strangers:
         return self.among(given)
 
     def _say(self) -> None:
-        reason = _reason(self._given, self._known) if self._given else ""
+        reason = _reason(self._given, self._known, admits=self._grown is not None) if self._given else ""
         if reason and reason != self.reason:
             _log.error("partitions are not read", reason=reason)
         self.reason = reason
 
 
-def _reason(strange: Sequence[Partition], known: Collection[Partition]) -> str:
+def _reason(strange: Sequence[Partition], known: Collection[Partition], *, admits: bool) -> str:
     topics = {partition.topic for partition in known if (partition.topic, partition.number) in _places(strange)}
     if topics:
         return f"topic {', '.join(sorted(topics))} was deleted and created again since the build began; start a rebuild"
     grown = ", ".join(names(strange))
-    return f"partitions were added since the build began and are not read ({grown}); start a rebuild"
+    way_out = "they will be once the operator admits them" if admits else "start a rebuild"
+    return f"partitions were added since the build began and are not read ({grown}); {way_out}"
 
 
 def _places(partitions: Iterable[Partition]) -> set[tuple[str, int]]:

@@ -40,7 +40,7 @@ def test_an_idle_worker_reads_an_added_partition_once_it_is_admitted(crew: Crew)
     place = grown(crew)
     crew.turns(LOOKS_WITHIN)
     assert count(crew, 2) == 0
-    assert "orders/2" in str(crew.one.health.reason)
+    assert "(orders/2); they will be once the operator admits them" in str(crew.one.health.reason)
     crew.target.checkpoints[place] = 0
     crew.turns(LOOKS_WITHIN)
     assert (count(crew, 2), crew.one.health.reason) == (1, None)

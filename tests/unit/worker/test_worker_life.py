@@ -250,7 +250,7 @@ def test_an_added_partition_is_not_read_and_said(crew: Crew) -> None:
     added(crew.topic, 2, 3)
     crew.turns(4)
     assert crew.target.rows == {}
-    assert "partitions were added since the build began and are not read (orders/2)" in str(reason(crew))
+    assert "since the build began and are not read (orders/2); start a rebuild" in str(reason(crew))
 
 
 def test_a_topic_created_anew_stops_the_build_and_is_said(crew: Crew) -> None:
