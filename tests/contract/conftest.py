@@ -1,11 +1,14 @@
 """Real servers for the contract tests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from sandbox import Sandbox
 from tests.support.postgres import Database
+from tests.support.projector import Running, Start
 from tests.support.workers import Site
 
 pytest.register_assert_rewrite("tests.contract.store_contract")
@@ -36,3 +39,16 @@ def site(database: Database) -> Iterator[Site]:
     made = Site(database, sandbox.endpoints.kafka)
     yield made
     made.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """What starts a `projector` in the background; none outlives the test, however that ends."""
+    with ExitStack() as stack:
+
+        def run(arguments: Sequence[str], **environment: str) -> Running:
+            running = Running(tmp_path, arguments, **environment)
+            stack.callback(running.end)
+            return running
+
+        yield run

@@ -11,7 +11,7 @@ from sandbox import Sandbox
 from tests.support import wait
 from tests.support.kafka import KafkaBench
 from tests.support.postgres import Database
-from tests.support.projector import Running, example, projector
+from tests.support.projector import Start, example, projector
 
 NOBODY = "127.0.0.1:1"
 
@@ -89,16 +89,16 @@ def test_run_refuses_a_uri_that_is_none(tmp_path: Path) -> None:
     assert "s3cret" not in text
 
 
-def test_run_waits_for_kafka_and_then_for_the_topic(tmp_path: Path, database: Database, orders: KafkaBench) -> None:
+def test_run_waits_for_kafka_and_then_for_the_topic(
+    tmp_path: Path, start: Start, database: Database, orders: KafkaBench
+) -> None:
     file = example(tmp_path, f"{orders.topic}-later")
-    unreachable = Running(
-        tmp_path, ["run", "-f", str(file), "--bootstrap-servers", NOBODY], PROJECTOR_TARGET_URI=database.uri()
-    )
+    unreachable = start(["run", "-f", str(file), "--bootstrap-servers", NOBODY], PROJECTOR_TARGET_URI=database.uri())
     unreachable.until("projection unavailable, trying again", f"Kafka at {NOBODY}: no answer within the time limit")
     assert unreachable.stop() == 0
     (tmp_path / "out.log").unlink()
     arguments = ["run", "-f", str(file), "--bootstrap-servers", orders.servers]
-    missing = Running(tmp_path, arguments, PROJECTOR_TARGET_URI=database.uri())
+    missing = start(arguments, PROJECTOR_TARGET_URI=database.uri())
     missing.until("projection unavailable, trying again", f"topic '{orders.topic}-later' does not exist")
     later = KafkaBench(orders.servers, 1, topic=f"{orders.topic}-later")
     missing.until("published")
@@ -107,13 +107,13 @@ def test_run_waits_for_kafka_and_then_for_the_topic(tmp_path: Path, database: Da
 
 
 def test_run_refuses_a_changed_definition_under_the_same_version(
-    tmp_path: Path, database: Database, orders: KafkaBench
+    tmp_path: Path, start: Start, database: Database, orders: KafkaBench
 ) -> None:
     def run(change: dict[str, Any] | None = None) -> list[str]:
         file = example(tmp_path, orders.topic, change)
         return ["run", "-f", str(file), "--bootstrap-servers", orders.servers, "--target-uri", database.uri()]
 
-    running = Running(tmp_path, run())
+    running = start(run())
     running.until("published")
     assert running.stop() == 0
     rules = [{"events": ["E"], "key": {"order_id": "event.id"}, "set": {"status": "'x'"}}]
@@ -134,9 +134,10 @@ def test_work_names_what_its_environment_lacks() -> None:
     assert "--epoch" in projector("work", "--build", "1").stderr
 
 
-def test_work_ends_with_3_when_its_build_was_given_up(tmp_path: Path, database: Database, orders: KafkaBench) -> None:
-    running = Running(
-        tmp_path,
+def test_work_ends_with_3_when_its_build_was_given_up(
+    tmp_path: Path, start: Start, database: Database, orders: KafkaBench
+) -> None:
+    running = start(
         ["run", "-f", str(example(tmp_path, orders.topic)), "--bootstrap-servers", orders.servers],
         PROJECTOR_TARGET_URI=database.uri(),
     )
@@ -154,7 +155,7 @@ def test_work_ends_with_3_when_its_build_was_given_up(tmp_path: Path, database: 
     text = ended(2, ["work", "--build", "77", "--epoch", "1"], environment)
     assert text == "target: the registry in this database has no build 77"
     (tmp_path / "out.log").unlink()
-    worker = Running(tmp_path, ["work", "--build", "1", "--epoch", "1"], **environment)
+    worker = start(["work", "--build", "1", "--epoch", "1"], **environment)
     worker.until("partitions assigned")
     database.run("UPDATE projections.checkpoint SET epoch = 2")
     database.run("UPDATE projections.build SET epoch = 2")
@@ -163,12 +164,12 @@ def test_work_ends_with_3_when_its_build_was_given_up(tmp_path: Path, database: 
     assert worker.errors() == "build 1 was given up: it has no checkpoints of epoch 1\n"
 
 
-def test_work_waits_for_its_target_and_serves_the_reason(tmp_path: Path) -> None:
+def test_work_waits_for_its_target_and_serves_the_reason(tmp_path: Path, start: Start) -> None:
     uri = tmp_path / "uri"
     uri.write_text("postgresql://worker:s3cret@127.0.0.1:1/app", encoding="utf-8")
     port = _free_port()
     environment = {"PROJECTOR_KAFKA_BOOTSTRAP_SERVERS": NOBODY, "PROJECTOR_TARGET_URI_FILE": str(uri)}
-    worker = Running(tmp_path, ["work", "--build", "1", "--epoch", "1"], PROJECTOR_HTTP_PORT=str(port), **environment)
+    worker = start(["work", "--build", "1", "--epoch", "1"], PROJECTOR_HTTP_PORT=str(port), **environment)
     worker.until("target unavailable, trying again", "127.0.0.1:1/app: connection refused")
     answer = wait.until("not ready", lambda: _get(port, "/readyz"), lambda text: "503" in text, 10)
     assert "target unavailable: 127.0.0.1:1/app: connection refused" in answer

@@ -15,7 +15,7 @@ from sandbox import Sandbox
 from tests.support import wait
 from tests.support.kafka import KafkaBench
 from tests.support.postgres import Database
-from tests.support.projector import Running, example, projector
+from tests.support.projector import Start, example, projector
 
 TABLE = "public.order_summaries"
 EVENTS = 20_000
@@ -60,19 +60,19 @@ def differing(orders: KafkaBench, database: Database) -> verify.Comparison:
 
 
 def test_the_table_survives_every_kill(
-    tmp_path: Path, orders: KafkaBench, database: Database, arguments: list[str]
+    start: Start, orders: KafkaBench, database: Database, arguments: list[str]
 ) -> None:
     random = Random(3)  # noqa: S311 - moments of a test
     for turn in range(6):
         feed(orders, EVENTS // 6, turn)
-        running = Running(tmp_path, arguments)
+        running = start(arguments)
         before = progress(database)
         wait.true("it goes on", lambda before=before: progress(database) > before, 40, 0.02)  # type: ignore[misc]
         time.sleep(random.uniform(0, 0.3))  # the moment of the kill is the test's subject
         running.kill()
     feed(orders, 1_000, 6)
     before = progress(database)
-    running = Running(tmp_path, arguments)
+    running = start(arguments)
     wait.true("the last one works, and so can be told to stop", lambda: progress(database) > before, 40)
     wait.true("the view is there", lambda: published(database), 60)
     wait.until("it has caught up", lambda: differing(orders, database).differing, lambda d: not d, 60)
@@ -82,26 +82,26 @@ def test_the_table_survives_every_kill(
 
 
 def test_a_stop_is_quick_and_leaves_the_group(
-    tmp_path: Path, orders: KafkaBench, database: Database, arguments: list[str]
+    start: Start, orders: KafkaBench, database: Database, arguments: list[str]
 ) -> None:
     feed(orders, 2_000)
-    running = Running(tmp_path, arguments)
+    running = start(arguments)
     wait.true("the view is there", lambda: published(database), 60)
     began = time.monotonic()
     assert running.stop() == 0
     assert time.monotonic() - began < 5
-    running = Running(tmp_path, arguments)
+    running = start(arguments)
     running.until("resuming")
     running.until("partitions assigned", timeout=5)  # at once: nobody waits for a session to time out
     assert running.stop() == 0
 
 
 def test_a_bad_event_stands_in_the_way_until_it_is_discarded(
-    tmp_path: Path, orders: KafkaBench, database: Database, arguments: list[str]
+    start: Start, orders: KafkaBench, database: Database, arguments: list[str]
 ) -> None:
     orders.produce(2, [b'{"customer": "Ada"}'], headers=[("ce_type", b"OrderPlaced")])
     orders.produce(2, [b'{"order_id": "o-1", "customer": "Ada"}'], headers=[("ce_type", b"OrderPlaced")])
-    running = Running(tmp_path, arguments)
+    running = start(arguments)
     running.until("partition stands still", "event.order_id is missing")
     target = {"PROJECTOR_TARGET_URI": database.uri()}
     refused = projector(
@@ -140,16 +140,19 @@ def test_a_bad_event_stands_in_the_way_until_it_is_discarded(
 
 
 def test_a_row_that_does_not_fit_is_found_and_reported(
-    tmp_path: Path, orders: KafkaBench, database: Database, arguments: list[str]
+    start: Start, orders: KafkaBench, database: Database, arguments: list[str]
 ) -> None:
     item = b'{"order_id": "%s", "qty": 1, "price_cents": %d}'
     values = [item % (b"o-%d" % number, 5) for number in range(300)]
     values[200] = item % (b"o-full", 2**63 - 1)
     values[201] = item % (b"o-full", 1)
     orders.produce(1, values, headers=[("ce_type", b"ItemAdded")])
-    running = Running(tmp_path, arguments)
-    running.until("partition stands still", "total_cents")
-    wait.until("it is where it should be", lambda: progress(database), lambda offsets: offsets == 201, 10)
-    stuck = "SELECT stuck_offset FROM projections.checkpoint WHERE stuck_message IS NOT NULL"
-    assert database.run(stuck) == [(201,)]
+    running = start(arguments)
+    running.until("event parked", "total_cents")
+    wait.true("the view is there", lambda: published(database), 60)
+    wait.until("all is passed", lambda: progress(database), lambda offsets: offsets == len(values), 10)
+    parked = 'SELECT e."offset" FROM projections.parked_event e JOIN projections.parked_key k USING (key_digest)'
+    assert database.run(f"{parked} WHERE k.key = %s ORDER BY 1", '["o-full"]') == [(201,)]
+    full = f"SELECT total_cents FROM {TABLE} WHERE order_id = 'o-full'"  # noqa: S608 - no name from outside
+    assert database.run(full) == [(2**63 - 1,)]
     assert running.stop() == 0

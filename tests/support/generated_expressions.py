@@ -9,10 +9,11 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
-from projector.expr import codegen, runtime
+from projector.expr import codegen, convert, runtime
 from projector.expr.ast import Ast
 from projector.expr.codegen import NAMESPACE, Fragment
 from projector.expr.errors import EvalError
@@ -110,10 +111,11 @@ def _rounded(left: Any, right: Any) -> bool:
 
 
 def like_the_reference() -> AbstractContextManager[object]:
-    """Do three things as cel-go does, where it is not CEL as it is specified and we are.
+    """Do four things as cel-go does, where it is not CEL as it is specified and we are.
 
-    It rounds an int to a double before it compares the two, which beyond 2^53 loses digits. And it finds that text or a
-    number has no field, and goes over nothing in empty text, where CEL has an error.
+    It rounds an int to a double before it compares the two, which beyond 2^53 loses digits, and the seconds of a
+    duration before it writes them as text, which beyond 2^33 loses microseconds. And it finds that text or a number has
+    no field, and goes over nothing in empty text, where CEL has an error.
     """
     exact_equals, exact_compare = runtime.equals, runtime.compare
     exact_has, exact_elements = runtime.has, runtime.elements
@@ -134,7 +136,12 @@ def like_the_reference() -> AbstractContextManager[object]:
     def elements(value: Any, what: str) -> Collection[Any]:
         return exact_elements([] if value == "" else value, what)
 
+    def duration_text(value: timedelta) -> str:
+        seconds = abs(value) // timedelta(seconds=1) + abs(value).microseconds / 10**6
+        return f"{'-' if value < timedelta(0) else ''}{Decimal(repr(seconds)):f}s".replace(".0s", "s")
+
     patches = ExitStack()
+    patches.enter_context(patch.object(convert, "duration_text", duration_text))
     patches.enter_context(patch.object(runtime, "equals", equals))
     patches.enter_context(patch.object(codegen, "NUMBERS", frozenset()))
     patches.enter_context(patch.dict(NAMESPACE, equals=equals, compare=compare, has=has, elements=elements))

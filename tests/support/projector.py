@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,6 +58,11 @@ class Running:
             text=True,
         )
 
+    def end(self) -> None:
+        """Kill it, if it is still there."""
+        if self._process.poll() is None:
+            self.kill()
+
     def lines(self) -> list[dict[str, Any]]:
         """The log so far."""
         whole = self._out.read_text(encoding="utf-8").rpartition("\n")[0]
@@ -103,3 +108,7 @@ class Running:
         for file in self._files:
             file.close()
         return code
+
+
+Start = Callable[..., Running]
+"""Starts a `Running` with arguments and environment; the fixture of the same name ends it with the test."""
