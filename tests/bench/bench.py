@@ -170,6 +170,7 @@ class Bench:
         """Latency at a rate."""
         topic = self.topic(f"live{rate}{'s' if snapshot else ''}")
         build = Build.begin(self.database, self.worker, self.servers, LIVE, topic.name)
+        self.tables.settle()
         latency, rows = measure(self.sandbox, build, rate, seconds, snapshot)
         self.tables.fill(WANTED, LIVE, rows)
         self.tables.compare(build.table, WANTED, LIVE)
