@@ -51,6 +51,7 @@ def document(data: Data, topic: str) -> dict[str, Any]:
         found["spec"]["rules"] = [rule | ({"set": {n: f"event.{n}" for n in names[1::2]}} if names[1:] else {})]
         columns = [{"name": n, "type": "bigint"} | ({} if n in names[1::2] else {"default": "0"}) for n in names]
         found["spec"]["target"]["postgresql"]["columns"] = [{"name": "order_id", "type": "text"}, *columns]
+        del found["spec"]["tests"]  # those of the example's columns
     return found
 
 
