@@ -93,6 +93,15 @@ def _place(path: Path | None, namespace: str, name: str | None, installation: st
     return Place(Identity(installation, namespace, name), options.required(target_uri), schemas)
 
 
+@contextmanager
+def _opened(**where: Any) -> Iterator[tuple[Place, PostgresParking]]:
+    """The projection that a person means, and a session for its parked events; faults end the command, in words."""
+    with ending(None):
+        place = _place(**where)
+        with place.parking() as parking:
+            yield place, parking
+
+
 @click.group()
 def parked() -> None:
     """Events that wait because one of their row's events could not be applied."""
@@ -102,8 +111,8 @@ def parked() -> None:
 @_with(*_SHARED)
 def list_keys(output: str, **where: Any) -> None:
     """Show the parked keys: how many events wait, since when, and why."""
-    with ending(None), _place(**where).parking() as parking:
-        keys = parking.keys(_place(**where).identity)
+    with _opened(**where) as (place, parking):
+        keys = parking.keys(place.identity)
         if output == "json":
             _print_json([_key_data(key) for key in keys])
         elif not keys:
@@ -116,8 +125,8 @@ def list_keys(output: str, **where: Any) -> None:
 @_with(*_SHARED, *_KEY)
 def show(output: str, text: str, build: int | None, **where: Any) -> None:
     """Show all events of a parked key, in order, as they are in the log."""
-    with ending(None), _place(**where).parking() as parking:
-        waiting = _waiting(parking, _place(**where).identity, text, build)
+    with _opened(**where) as (place, parking):
+        waiting = _waiting(parking, place.identity, text, build)
         records = [_record_data(record) for record in waiting.records]
         if output == "json":
             _print_json({**_key_data(waiting.parked), "records": records})
@@ -130,8 +139,7 @@ def show(output: str, text: str, build: int | None, **where: Any) -> None:
 @_with(*_SHARED, *_KEY)
 def replay(output: str, text: str, build: int | None, **where: Any) -> None:
     """Apply the events of a parked key in order, as far as they can be applied; the rest stays parked."""
-    with ending(None), _place(**where).parking() as parking:
-        place = _place(**where)
+    with _opened(**where) as (place, parking):
         waiting = _waiting(parking, place.identity, text, build)
         delta, staying = replayed(place.program(waiting.parked.build), waiting)
         if staying and staying[0][0] == waiting.records[0].at_offset:
@@ -158,12 +166,12 @@ def discard(
     **where: Any,
 ) -> None:
     """Pass over events of a parked key, in this build and all later ones. What remains can then be replayed."""
-    with ending(None), _place(**where).parking() as parking:
+    with _opened(**where) as (place, parking):
         if bool(offsets) == everything:
             raise pod.BadSettings("say which events: either --offset, once for each, or --all")
         if not reason.strip():
             raise pod.BadSettings("--reason is empty; it is all that later readers will know")
-        waiting = _waiting(parking, _place(**where).identity, text, build)
+        waiting = _waiting(parking, place.identity, text, build)
         there = {record.at_offset: record.reason for record in waiting.records}
         unknown = [str(offset) for offset in offsets if offset not in there]
         if unknown:

@@ -7,7 +7,7 @@ from typing import Any
 
 from projector.expr.errors import EvalError
 from projector.expr.literals import INT64_MAX, INT64_MIN
-from projector.expr.runtime import wrong
+from projector.expr.runtime import parsed, wrong
 from projector.expr.times import duration_text, parse_duration
 from projector.spec.values import parse_timestamp
 
@@ -116,10 +116,7 @@ def to_timestamp(value: Any, what: str) -> datetime:
             raise EvalError(f"{what} is beyond the years 1 to 9999") from None
     if type(value) is not str:
         raise wrong(value, what, "text, int or timestamp")
-    try:
-        return parse_timestamp(value)
-    except ValueError as error:
-        raise EvalError(f"{what} {error}") from None
+    return parsed(parse_timestamp, value, what)
 
 
 def to_duration(value: Any, what: str) -> timedelta:
@@ -128,7 +125,4 @@ def to_duration(value: Any, what: str) -> timedelta:
         return value
     if type(value) is not str:
         raise wrong(value, what, "text or duration")
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        raise EvalError(f"{what} {error}") from None
+    return parsed(parse_duration, value, what)

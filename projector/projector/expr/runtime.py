@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 from operator import add as plus
 from operator import ge, gt, le, lt
 from operator import sub as minus
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from projector.expr.errors import EvalError
 from projector.expr.literals import INT64_MAX, INT64_MIN
+
+T = TypeVar("T")
 
 
 class Operands(NamedTuple):
@@ -58,6 +60,14 @@ def overflow(what: str) -> NoReturn:
 def wrong(value: object, what: str, wanted: str) -> EvalError:
     """A value of another type than the one that serves."""
     return EvalError(f"{what} is {word(value)}, not {wanted}")
+
+
+def parsed(parse: Callable[[str], T], text: str, what: str) -> T:
+    """What `parse` makes of text; its ValueError says in words what the text is not. Raises EvalError."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise EvalError(f"{what} {error}") from None
 
 
 def select(value: Any, field: str, operand: str, what: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from projector.expr.errors import EvalError
-from projector.expr.runtime import MAX_DURATION, wrong
+from projector.expr.runtime import MAX_DURATION, parsed, wrong
 from projector.expr.types import near
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -79,10 +79,7 @@ def zone(name: Any, what: str) -> tzinfo:
     """A zone that only the event names."""
     if type(name) is not str:
         raise wrong(name, what, "text")
-    try:
-        return parse_zone(name)
-    except ValueError as error:
-        raise EvalError(f"{what} {error}") from None
+    return parsed(parse_zone, name, what)
 
 
 def _in_zone(value: datetime, place: tzinfo, what: str) -> datetime:

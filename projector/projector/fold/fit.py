@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from projector.expr.errors import EvalError
-from projector.expr.runtime import wrong
+from projector.expr.runtime import parsed, wrong
 from projector.spec.values import INT_RANGES, NUMERIC_LIMIT, parse_date, parse_timestamp, parse_uuid
 
 Fit = Callable[[Any, str], Any]
@@ -50,14 +50,6 @@ def utc(value: datetime | None, what: str) -> datetime | None:
         return value.astimezone(UTC)
     except OverflowError:
         raise EvalError(f"{what} is beyond the years 1 to 9999") from None
-
-
-def parsed(parse: Callable[[str], Any], text: str, what: str) -> Any:
-    """Text in the notation of a column's type."""
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise EvalError(f"{what} {error}") from None
 
 
 def fit_text(value: Any, what: str) -> str | None:

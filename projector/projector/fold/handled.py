@@ -7,7 +7,7 @@ from typing import Any
 from projector.expr.errors import EvalError
 from projector.fold.columns import Columns
 from projector.fold.decode import Decode, careful
-from projector.fold.delta import AnyDelta, Key, Parked, ParkedEvent
+from projector.fold.delta import AnyDelta, Key
 from projector.fold.folded import BadEvent, Folded
 from projector.fold.generate import guard_function
 from projector.fold.handler_code import printable, raised
@@ -78,8 +78,8 @@ class HandlerProgram:
             if event is not None and key not in bad_keys:
                 made.append((key, self._delta(number, change, event, bad.record)))
         self._follow(made, bad.record, into)
-        for key, reason in bad_keys.items() if park else ():
-            self._plan.follow(into, key, Parked(None, [ParkedEvent(bad.record, reason)]), bad.record)
+        if park:
+            self._plan.park(into, bad_keys, bad.record)
         into.events += 1
 
     def keys(self, record: Record, reason: str) -> dict[Key, str] | None:

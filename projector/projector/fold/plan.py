@@ -1,6 +1,6 @@
 """Rules with their expressions parsed and checked against the columns: what code is generated from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from projector.expr.ast import Ast, Name, Node, children
@@ -10,7 +10,7 @@ from projector.expr.parse import parse
 from projector.expr.types import Type
 from projector.fold import algebra
 from projector.fold.columns import KINDS, Columns
-from projector.fold.delta import AnyDelta, Key, Kind
+from projector.fold.delta import AnyDelta, Key, Kind, Parked, ParkedEvent
 from projector.fold.folded import Folded
 from projector.fold.record import Record
 from projector.spec.definition import Definition
@@ -100,6 +100,11 @@ class Plan:
     def follow(self, folded: Folded, key: Key, change: AnyDelta, record: Record) -> None:
         """`projector.fold.algebra.follow` for these columns."""
         algebra.follow(self.columns, folded, key, change, record)
+
+    def park(self, folded: Folded, keys: Mapping[Key, str], record: Record) -> None:
+        """Keep an event aside under each of `keys`, with the reason for it."""
+        for key, reason in keys.items():
+            self.follow(folded, key, Parked(None, [ParkedEvent(record, reason)]), record)
 
 
 def plan(definition: Definition) -> Plan:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from projector.expr.errors import EvalError
 from projector.fold.columns import Columns
-from projector.fold.delta import Key, Parked, ParkedEvent
+from projector.fold.delta import Key
 from projector.fold.folded import BadEvent, Folded
 from projector.fold.generate import Generated
 from projector.fold.plan import Plan
@@ -169,8 +169,8 @@ class RuleProgram:
             for key, delta in folded.deltas.items():
                 if key not in bad_keys:
                     self._plan.follow(into, key, delta, bad.record)
-        for key, reason in bad_keys.items() if park else ():
-            self._plan.follow(into, key, Parked(None, [ParkedEvent(bad.record, reason)]), bad.record)
+        if park:
+            self._plan.park(into, bad_keys, bad.record)
         into.events += 1
 
     def keys(self, record: Record, reason: str) -> dict[Key, str] | None:

@@ -22,6 +22,13 @@ INT_RANGES: dict[str, tuple[int, int]] = {
 }
 """Smallest and largest value of each integer column type."""
 
+
+def out_of_range(column_type: str, value: object) -> bool:
+    """Whether a value is a whole number that the integer column cannot hold. Other types have no range here."""
+    low, high = INT_RANGES.get(column_type, (0, 0))
+    return low < high and isinstance(value, int) and not low <= value <= high
+
+
 NUMERIC_TYPES = frozenset({*INT_RANGES, "numeric"})
 """Types that are summed exactly."""
 

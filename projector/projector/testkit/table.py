@@ -9,8 +9,7 @@ from projector.fold.outcome import resolve, undecided
 from projector.fold.program import Program
 from projector.fold.record import Record
 from projector.fold.table import Table
-from projector.spec.models import ColumnType
-from projector.spec.values import INT_RANGES
+from projector.spec.values import out_of_range
 from projector.testkit.given import GivenRecord
 
 Lane = tuple[str, int]
@@ -74,10 +73,5 @@ class ReadModel:
         self._table.write(deltas)
         for row in filter(None, map(self.rows.get, deltas)):
             for column, value in row.items():
-                if not _fits(self._types[column], value):
+                if out_of_range(self._types[column], value):
                     self.stuck[lane] = f"column {column}: {value} is out of range for {self._types[column]}"
-
-
-def _fits(kind: ColumnType, value: object) -> bool:
-    low, high = INT_RANGES.get(kind, (0, 0))
-    return kind not in INT_RANGES or value is None or (isinstance(value, int) and low <= value <= high)

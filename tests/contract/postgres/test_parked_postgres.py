@@ -1,7 +1,6 @@
 """What people do with parked events, and that a worker notices."""
 
 import json
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -20,13 +19,6 @@ from tests.support.projector import projector
 from tests.support.records import FakeRecord, event
 
 KEY = ("a",)
-
-
-@pytest.fixture
-def build(database: Database) -> Iterator[PostgresBuild]:
-    made = begin(database, COUNTED, [FIRST], database.role("worker"))
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 
 from projector.fold.delta import Delta
 from projector.ports import Fenced, Place, StoreUnavailable
-from tests.contract.store_contract import COUNTED, FIRST, commit, counted, move
-from tests.support.postgres import Database, PostgresBuild, begin
+from tests.contract.store_contract import FIRST, commit, counted, move
+from tests.support.postgres import PostgresBuild
 from tests.support.wait import until
 
 SCRIPT = Path(__file__).with_name("stopped_worker.py")
@@ -26,13 +26,6 @@ FREE_WITHIN = 15.0
 FENCED, UNAVAILABLE = 3, 4
 
 Start = Callable[[str, int], "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def build(database: Database) -> Iterator[PostgresBuild]:
-    made = begin(database, COUNTED, [FIRST], database.role("worker"))
-    yield made
-    made.close()
 
 
 @pytest.fixture

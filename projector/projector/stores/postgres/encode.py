@@ -12,7 +12,7 @@ from typing import Any
 from projector.fold.delta import UNTOUCHED, Delta, Key, Kind, Untouched, Upsert, Value, Writes
 from projector.ports import BadRow
 from projector.spec.models import ColumnType
-from projector.spec.values import INT_RANGES
+from projector.spec.values import out_of_range
 from projector.stores.postgres.general import Parts
 from projector.stores.postgres.layout import ABSENT, PRESENT, WORD, Layout, Slot
 from projector.stores.postgres.texts import ARRAY, COPY, FORMS, Form, Style
@@ -112,7 +112,7 @@ class Encoder:
         slots = self._layout.slots
         for key, change in deltas.items():
             for name, value in self._values(change):
-                if _out_of_range(slots[name], value):
+                if out_of_range(slots[name].column.type, value):
                     return f"column {name} of key {key!r}: {value} is out of range for {slots[name].column.type}"
         return None
 
@@ -161,8 +161,3 @@ def _unfit(kind: ColumnType, value: Value) -> str:
     except _UNFIT as error:
         return str(error)
     return ""
-
-
-def _out_of_range(slot: Slot, value: Value) -> bool:
-    low, high = INT_RANGES.get(slot.column.type, (0, 0))
-    return low < high and isinstance(value, int) and not low <= value <= high
