@@ -15,6 +15,7 @@ from uuid import UUID
 import fastavro
 from fastavro import read
 
+from projector.formats.avro_shape import is_endless, is_recursive
 from projector.formats.errors import Undecodable
 from projector.formats.registry import Schema
 
@@ -113,7 +114,9 @@ def parsed(schema: Schema) -> tuple[dict[str, Any], bool]:
         main = json.loads(schema.text)
         wrapper = {"type": "record", "name": "projector_event", "fields": [{"name": EVENT, "type": main}]}
         result = _parse(wrapper, named)
-        return result, _recursive(result, named, (), set())
+        if is_endless(result, named):
+            raise Undecodable("the items of a list have no bytes: nothing would bound how many an event claims to hold")
+        return result, is_recursive(result, named)
     except RecursionError:
         raise Undecodable("it is nested too deeply") from None
     except fastavro.schema.UnknownType as error:
@@ -162,19 +165,3 @@ def _logical(schema: dict[str, Any]) -> dict[str, str]:
 def _is_decimal(schema: dict[str, Any]) -> bool:
     precision, scale = schema.get("precision"), schema.get("scale", 0)
     return type(precision) is int and type(scale) is int and 0 <= scale <= precision and precision > 0
-
-
-def _recursive(schema: Any, named: dict[str, Any], inside: tuple[str, ...], done: set[str]) -> bool:
-    """Whether some type holds itself. The schema is a parsed one: names are full names, `done` those seen through."""
-    if isinstance(schema, list):
-        return any(_recursive(branch, named, inside, done) for branch in schema)
-    if isinstance(schema, str):
-        return schema in inside or (schema in named and _recursive(named[schema], named, inside, done))
-    if "fields" not in schema:
-        part = schema.get("items", schema.get("values"))
-        return part is not None and _recursive(part, named, inside, done)
-    name = schema["name"]
-    if name in done:
-        return False
-    done.add(name)
-    return any(_recursive(field["type"], named, (*inside, name), done) for field in schema["fields"])

@@ -203,6 +203,43 @@ def test_types_that_hold_each_other_by_way_of_lists_and_maps(server: SchemaRegis
         avro.decode(head(number) + (b"\2" + b"\2\2x") * 100_000)
 
 
+EMPTY = {"type": "record", "name": "Empty", "fields": []}
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        "null",
+        {"type": "null"},
+        EMPTY,
+        {"type": "fixed", "name": "Nothing", "size": 0},
+        one("null") | {"name": "Inner"},
+        one(EMPTY) | {"name": "Inner"},
+        {"type": "array", "items": "null"},
+        {"type": "map", "values": {"type": "array", "items": "null"}},
+        one(["int", {"type": "array", "items": "null"}]) | {"name": "Inner"},
+    ],
+)
+def test_a_list_whose_items_have_no_bytes_is_refused(server: SchemaRegistryServer, avro: Avro, items: Any) -> None:
+    """Eleven bytes could say that it holds 2**60 of them: the process would die of it, and again at each restart."""
+    number = server.register("t-value", json.dumps(one({"type": "array", "items": items})))
+    with pytest.raises(Undecodable, match=f"schema {number} cannot be used: the items of a list have no bytes"):
+        avro.decode(head(number) + zigzag(2**60))
+
+
+def test_a_list_of_a_referenced_type_without_bytes_is_refused(server: SchemaRegistryServer, avro: Avro) -> None:
+    server.register("empty", json.dumps(EMPTY))
+    of_empty = json.dumps(one({"type": "array", "items": "Empty"}))
+    number = server.register("t-value", of_empty, references=[("Empty", "empty", 1)])
+    with pytest.raises(Undecodable, match="the items of a list have no bytes"):
+        avro.decode(head(number) + zigzag(2**60))
+
+
+def test_what_has_no_bytes_is_read_outside_of_lists(server: SchemaRegistryServer, avro: Avro) -> None:
+    number = server.register("t-value", json.dumps(one(EMPTY)))
+    assert avro.decode(head(number)) == {"x": {}}
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
