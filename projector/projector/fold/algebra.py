@@ -9,7 +9,6 @@ from typing import Any
 
 from projector.fold.columns import Columns
 from projector.fold.delta import (
-    UNTOUCHED,
     AnyDelta,
     ColumnOp,
     Delta,
@@ -64,12 +63,12 @@ def general(columns: Columns, upsert: Upsert) -> Delta:
     ops: dict[str, ColumnOp] = {}
     places = zip(columns.names, columns.kinds, columns.defaults, upsert[1:], strict=False)
     for index, (name, kind, default, value) in enumerate(places):
-        if value is UNTOUCHED:
+        if not upsert[0] >> index & 1:
             if kind is not None and default is not None:
                 absent[name] = default
             continue
         given = moment(value) if columns.instants[index] and type(value) is int else value
-        if kind is None or upsert[0] >> index & 1:
+        if kind is None or upsert[0] >> len(columns.names) + index & 1:
             absent[name], ops[name] = given, (SET, given)
         else:
             absent[name], ops[name] = accumulate(kind, default, given), (kind, given)
@@ -136,15 +135,13 @@ def _joined(columns: Columns, before: Upsert, change: Upsert) -> Upsert:
     if columns.guarded:
         return change if change[-2] > before[-2] else before
     for index, kind in enumerate(columns.kinds):
-        value = change[index + 1]
-        if value is UNTOUCHED:
+        if not change[0] >> index & 1:
             continue
-        if kind is None or change[0] >> index & 1:
-            before[index + 1] = value
-            before[0] |= 0 if kind is None else 1 << index
-        else:
-            old = before[index + 1]
-            before[index + 1] = value if old is UNTOUCHED else accumulate(kind, old, value)
+        value = change[index + 1]
+        if kind is not None and not change[0] >> len(columns.names) + index & 1:
+            value = accumulate(kind, before[index + 1], value)
+        before[index + 1] = value
+    before[0] |= change[0]
     return before
 
 

@@ -56,6 +56,11 @@ class Columns:
         """Place of each column in an `Upsert`."""
         return {name: place for place, name in enumerate(self.names, start=1)}
 
+    def bits(self, index: int, kind: Kind) -> int:
+        """What the first place of an `Upsert` holds of a column that changes so."""
+        absolute = kind is Kind.SET and self.kinds[index] is not None
+        return 1 << index | absolute << len(self.names) + index
+
     @property
     def width(self) -> int:
         """Length of an `Upsert`."""

@@ -8,8 +8,8 @@ Nearly every delta does the same to an absent row as to one that is there: it cr
 Such a delta is an `Upsert`, a plain list, because the hot path makes and changes one per event. Any other is a `Delta`.
 """
 
-from enum import Enum, IntEnum
-from typing import Any, Final
+from enum import IntEnum
+from typing import Any
 
 import msgspec
 
@@ -33,19 +33,12 @@ class Kind(IntEnum):
     APPEND = 4
 
 
-class Untouched(Enum):
-    """Stands in an `Upsert` where no rule touched the column."""
-
-    UNTOUCHED = 0
-
-
-UNTOUCHED: Final = Untouched.UNTOUCHED
-
 Upsert = list[Any]
-"""`[absolute, v0, v1, …]`: one place per non-key column in the definition's order.
+"""`[bits, v0, v1, …]`: one place per non-key column in the definition's order; None where no rule touched the column.
 
-Bit i of `absolute` is set where column i accumulates by some rule (increment, min, max, append) but `vi` is set and not
-accumulated. Under `ordering: Guarded` two more places follow: the guard and whether the row is deleted.
+Of n columns, bit i of `bits` is set where column i is touched, and bit n + i where it accumulates by some rule
+(increment, min, max, append) but `vi` is set and not accumulated: see `Columns.bits`. Under `ordering: Guarded` two
+more places follow: the guard and whether the row is deleted.
 """
 
 ColumnOp = tuple[Kind, Value]

@@ -25,7 +25,6 @@ KeysOf = Callable[[object, record.Record], list[delta.Key]]
 _NAMES: dict[str, object] = {
     **NAMESPACE,
     "UNSET": UNSET,
-    "U": delta.UNTOUCHED,
     **{kind.name: kind for kind in delta.Kind},
     "ERASED": algebra.ERASED,
     "exact_add": algebra.EXACT.add,

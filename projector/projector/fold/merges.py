@@ -58,8 +58,7 @@ class Merge:
         yield "elif d.__class__ is list:"
         for place, change, name in self._changes:
             yield from (f"    {line}" for line in self._in_place(place, change, name))
-        if self._absolute:
-            yield f"    d[0] |= {self._absolute}"
+        yield f"    d[0] |= {self._bits}"
         yield f"else: follow(folded, key, {other}, record)"
 
     def _other(self) -> str:
@@ -75,17 +74,14 @@ class Merge:
         return f"Forked([ParkedEvent(record, 'the row does not exist (rule {self._rule.index})')], {present})"
 
     def _upsert(self, more: str = "") -> str:
-        values = ["U"] * len(self._columns.names)
+        values = ["None"] * len(self._columns.names)
         for place, change, name in self._changes:
             values[place - 1] = f"[{name}]" if change.operation == "append" else name
-        return f"[{', '.join(filter(None, [str(self._absolute), *values, more]))}]"
+        return f"[{', '.join(filter(None, [str(self._bits), *values, more]))}]"
 
     @property
-    def _absolute(self) -> int:
-        """Bits of the accumulating columns that the rule sets."""
-        kinds = self._columns.kinds
-        sets = [place - 1 for place, change, _ in self._changes if change.operation == "set"]
-        return sum(1 << index for index in sets if kinds[index] is not None)
+    def _bits(self) -> int:
+        return sum(self._columns.bits(place - 1, change.kind) for place, change, _ in self._changes)
 
     @staticmethod
     def _op(change: Assignment, name: str) -> str:
@@ -96,14 +92,13 @@ class Merge:
         if change.kind is Kind.SET:
             yield f"d[{place}] = {name}"
             return
-        none = "o is U or o is None" if change.column in self._plan.set_too else "o is U"
         yield f"o = d[{place}]"
         match change.kind:
             case Kind.ADD:
                 total = f"exact_add(o, {name})" if change.type == "numeric" else f"o + {name}"
-                yield f"d[{place}] = {name} if {none} else {total}"
+                yield f"d[{place}] = {name} if o is None else {total}"
             case Kind.APPEND:
-                yield f"if {none}: d[{place}] = [{name}]"
+                yield f"if o is None: d[{place}] = [{name}]"
                 yield f"else: o.append({name})"
             case _:
-                yield f"if {none} or {name} {'<' if change.kind is Kind.MIN else '>'} o: d[{place}] = {name}"
+                yield f"if o is None or {name} {'<' if change.kind is Kind.MIN else '>'} o: d[{place}] = {name}"

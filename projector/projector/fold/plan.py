@@ -79,12 +79,11 @@ class RulePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All rules; `set_too` names accumulating columns that some rule sets, so that they may hold NULL in a batch."""
+    """All rules."""
 
     definition: Definition
     rules: tuple[RulePlan, ...]
     columns: Columns
-    set_too: frozenset[str]
 
     def rules_of(self, event_type: str, version: int) -> tuple[RulePlan, ...]:
         """Rules for events of a type and schema version, in order."""
@@ -116,10 +115,7 @@ def plan(definition: Definition) -> Plan:
     rules = tuple(planner.rule(index, rule) for index, rule in enumerate(definition.rules))
     if planner.problems:
         raise InvalidSpec(tuple(planner.problems))
-    changes = [change for rule in rules for change in rule.changes]
-    accumulating = {change.column for change in changes if change.operation != "set"}
-    set_too = frozenset(change.column for change in changes if change.operation == "set") & accumulating
-    return Plan(definition, rules, planner.columns, set_too)
+    return Plan(definition, rules, planner.columns)
 
 
 def plan_handler(definition: Definition) -> tuple[Plan, Assignment | None]:
@@ -128,7 +124,7 @@ def plan_handler(definition: Definition) -> tuple[Plan, Assignment | None]:
     guard = planner.guard()
     if planner.problems:
         raise InvalidSpec(tuple(planner.problems))
-    return Plan(definition, (), planner.columns, frozenset()), guard
+    return Plan(definition, (), planner.columns), guard
 
 
 class _Planner:

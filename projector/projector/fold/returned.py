@@ -12,7 +12,7 @@ from uuid import UUID
 from projector.expr.errors import EvalError
 from projector.fold import algebra, fit
 from projector.fold.columns import KINDS, Columns
-from projector.fold.delta import UNTOUCHED, AnyDelta, ColumnOp, Delta, Forked, Key, Kind, ParkedEvent, Update, Upsert
+from projector.fold.delta import AnyDelta, ColumnOp, Delta, Forked, Key, Kind, ParkedEvent, Update, Upsert
 from projector.fold.generate import WHY
 from projector.fold.record import Record
 from projector.handlers import Change
@@ -61,7 +61,7 @@ class Returned:
                 _refuse(reason, f"change {number}")
             present: Delta = algebra.ERASED
             if guard is not None:
-                return [0, *(UNTOUCHED for _ in self._columns.names), guard, True]
+                return [0, *(None for _ in self._columns.names), guard, True]
         else:
             ops = self._ops(number, change)
             if change.on_missing == "Create":
@@ -108,12 +108,11 @@ class Returned:
             _refuse(f"spec.accumulate does not give column `{name}` {operation}", where)
 
     def _upsert(self, ops: Mapping[str, ColumnOp], guard: int | None) -> Upsert:
-        made: Upsert = [0, *(UNTOUCHED for _ in self._columns.names)]
+        made: Upsert = [0, *(None for _ in self._columns.names)]
         for name, (kind, value) in ops.items():
             place = self._places[name]
             made[place] = value
-            if kind is Kind.SET and self._kinds[name] is not None:
-                made[0] |= 1 << (place - 1)
+            made[0] |= self._columns.bits(place - 1, kind)
         return made if guard is None else [*made, guard, False]
 
     def _value(self, operation: str, name: str, value: Any, where: str) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from projector.fold.delta import UNTOUCHED, Key, Upsert, Writes
+from projector.fold.delta import Key, Upsert, Writes
 from projector.ports import BadRow, Batch, Move
 from projector.spec.definition import Definition
 from tests.contract.store_contract import FIRST, SECOND, commit, move
+from tests.support.deltas import U, upsert
 from tests.support.postgres import Database, PostgresBuild, begin, table_rows
 from tests.support.specs import definition
 
@@ -45,7 +46,6 @@ GUARDED = Definition.model_validate(
     ).model_dump(by_alias=True)
     | {"ordering": {"mode": "Guarded", "by": "event.version"}}
 )
-U = UNTOUCHED
 
 
 @pytest.fixture(params=[1, 1000], ids=["copy", "arrays"])
@@ -90,7 +90,7 @@ def test_what_commutes_adds_up_from_several_workers(make: Begin) -> None:
         random = Random(number)  # noqa: S311 - the same ones again
         for _ in range(30):
             keys = random.sample(range(200), 100)
-            yield {(f"{key}",): [0, 1, U, U, number, 1] if key % 2 else [0, U, 2, 1, U, U] for key in keys}
+            yield {(f"{key}",): upsert(1, U, U, number, 1) if key % 2 else upsert(U, 2, 1, U, U) for key in keys}
 
     together(build, batches)
     written = build.rows()
@@ -110,22 +110,24 @@ def test_what_commutes_adds_up_from_several_workers(make: Begin) -> None:
 def test_a_part_of_a_commuting_sum_may_exceed_the_column(make: Begin) -> None:
     build = make(COMMUTATIVE)
     store = build.open()
-    commit(store, [move(0, 1)], {("a",): [0, U, -(2**15), U, U, U]})
-    commit(store, [move(1, 2)], {("a",): [0, U, 2**16 - 1, U, U, U]})
+    commit(store, [move(0, 1)], {("a",): upsert(U, -(2**15), U, U, U)})
+    commit(store, [move(1, 2)], {("a",): upsert(U, 2**16 - 1, U, U, U)})
     assert build.rows()["a",]["count"] == 2**15 - 1
     with pytest.raises(BadRow, match="out of range"):
-        commit(store, [move(2, 3)], {("a",): [0, U, 1, U, U, U]})
+        commit(store, [move(2, 3)], {("a",): upsert(U, 1, U, U, U)})
 
 
 def test_the_greatest_guard_wins_in_any_order(make: Begin) -> None:
     build = make(GUARDED)
     store = build.open()
-    commit(store, [move(0, 1)], {("a",): [0, "third", U, 3, False], ("b",): [0, "x", U, 1, False]})
-    commit(store, [move(1, 2)], {("a",): [0, "second", U, 2, False], ("b",): [0, U, U, 2, True]})
-    commit(store, [move(2, 3)], {("a",): [0, "again", U, 3, False], ("b",): [0, "late", U, 2, False]})
+    commit(store, [move(0, 1)], {("a",): upsert("third", U, more=[3, False]), ("b",): upsert("x", U, more=[1, False])})
+    commit(store, [move(1, 2)], {("a",): upsert("second", U, more=[2, False]), ("b",): upsert(U, U, more=[2, True])})
+    commit(
+        store, [move(2, 3)], {("a",): upsert("again", U, more=[3, False]), ("b",): upsert("late", U, more=[2, False])}
+    )
     assert visible(build) == {("a",): {"name": "third", "rest": 7}}
     assert store.existing([("a",), ("b",)]) == {("a",)}
-    commit(store, [move(3, 4)], {("b",): [0, None, U, 5, False], ("c",): [0, U, U, 1, True]})
+    commit(store, [move(3, 4)], {("b",): upsert(None, U, more=[5, False]), ("c",): upsert(U, U, more=[1, True])})
     assert visible(build) == {("a",): {"name": "third", "rest": 7}, ("b",): {"name": None, "rest": 7}}
 
 
@@ -143,7 +145,7 @@ def test_guarded_rows_of_several_workers_end_at_the_greatest_guard(make: Begin) 
     build = make(GUARDED)
 
     def change(guard: int) -> Upsert:
-        return [0, f"{guard}", U, guard, guard % 5 == 0]
+        return upsert(f"{guard}", U, more=[guard, guard % 5 == 0])
 
     def batches(number: int) -> Iterator[Writes]:
         random = Random(number)  # noqa: S311 - the same ones again
@@ -164,7 +166,7 @@ def test_a_deadlock_is_no_bad_data(make: Begin) -> None:
     """Somebody else's transaction holds what we need and needs what we hold: ours is ended, and is sent again."""
     build = make(COMMUTATIVE)
     store = build.open()
-    each: Writes = {("a",): [0, 1, U, U, U, U], ("b",): [0, 1, U, U, U, U]}
+    each: Writes = {("a",): upsert(1, U, U, U, U), ("b",): upsert(1, U, U, U, U)}
     commit(store, [move(0, 1)], each)
     with psycopg.connect(build.database.uri()) as other:
         other.execute("SET deadlock_timeout = '10s'")

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from projector.fold.algebra import apply, general, merged
 from projector.fold.columns import Columns
-from projector.fold.delta import UNTOUCHED, ColumnOp, Delta, Key, Kind, Row, Update, Upsert, Writes
+from projector.fold.delta import ColumnOp, Delta, Key, Kind, Row, Update, Upsert, Writes
 from projector.ports import Move, Partition
 from projector.spec.values import default_value
 from tests.contract.store_contract import commit
+from tests.support.deltas import U, upsert
 from tests.support.postgres import Database, PostgresBuild, begin
 from tests.support.specs import definition
 
@@ -105,18 +106,21 @@ KEYS: st.SearchStrategy[Key] = st.tuples(st.sampled_from(["", "a", 'b"\\', "ß\t
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def upsert(ops: dict[str, ColumnOp]) -> Upsert:
+def listed(ops: dict[str, ColumnOp]) -> Upsert:
     """The same as a list, as a rule with `onMissing: Create` makes it."""
-    made: Upsert = [0]
+    values: list[Any] = []
+    absolute = []
     for index, (name, instant) in enumerate(zip(SHAPE.names, SHAPE.instants, strict=True)):
-        kind, value = ops.get(name, (Kind.SET, UNTOUCHED))
-        made.append((value - EPOCH) // timedelta(milliseconds=1) if instant and isinstance(value, datetime) else value)
-        if kind is Kind.SET and value is not UNTOUCHED and SHAPE.kinds[index] is not None:
-            made[0] |= 1 << index
-    return made
+        kind, value = ops.get(name, (Kind.SET, U))
+        values.append(
+            (value - EPOCH) // timedelta(milliseconds=1) if instant and isinstance(value, datetime) else value
+        )
+        if kind is Kind.SET and SHAPE.kinds[index] is not None:
+            absolute.append(index)
+    return upsert(*values, absolute=absolute)
 
 
-STEPS = st.lists(st.tuples(KEYS, OPS.map(upsert) | ANY_DELTA), max_size=12)
+STEPS = st.lists(st.tuples(KEYS, OPS.map(listed) | ANY_DELTA), max_size=12)
 BATCHES = st.lists(STEPS, min_size=1, max_size=4)
 
 
@@ -153,12 +157,12 @@ def simple(before: Row | None, change: Upsert | Delta) -> Row | None:
 def simple_upsert(after: Row, change: Upsert) -> Row:
     for index, name in enumerate(DEFAULTS):
         value, old = change[index + 1], after[name]
-        if value is UNTOUCHED:
+        if not change[0] >> index & 1:
             continue
         if SHAPE.instants[index] and value is not None:
             value = EPOCH + timedelta(milliseconds=value)
         accumulates = ACCUMULATES.get(name)
-        if accumulates is None or change[0] >> index & 1 or old is None:
+        if accumulates is None or change[0] >> len(DEFAULTS) + index & 1 or old is None:
             after[name] = value
         else:
             after[name] = SIMPLY[accumulates](old, value)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from projector.fold.algebra import NOTHING, apply, compose, follow, general, merged
 from projector.fold.columns import Columns
-from projector.fold.delta import UNTOUCHED, ColumnOp, Delta, Kind, Row, Update, Upsert
+from projector.fold.delta import ColumnOp, Delta, Kind, Row, Update, Upsert
 from projector.fold.folded import Folded
+from tests.support.deltas import U, upsert
 from tests.support.records import event
 
 DEFAULTS: Row = {"name": "unnamed", "total": 5, "amount": Decimal(1), "low": None, "high": 3, "lines": [0]}
@@ -74,20 +75,22 @@ def test_nothing_is_neutral(delta: Delta) -> None:
     assert compose(NOTHING, delta) == delta == compose(delta, NOTHING)
 
 
-def upsert(values: Row, sets: frozenset[str]) -> Upsert:
+def upsert_of(values: Row, sets: frozenset[str]) -> Upsert:
     """A delta that changes these columns; those of `sets` are set although they accumulate."""
-    absolute = sum(1 << i for i, name in enumerate(DEFAULTS) if name in sets and name in values and name in ACCUMULATES)
-    return [absolute, *(values.get(name, UNTOUCHED) for name in DEFAULTS)]
+    absolute = [index for index, name in enumerate(DEFAULTS) if name in sets & ACCUMULATES.keys()]
+    return upsert(*(values.get(name, U) for name in DEFAULTS), absolute=absolute)
 
 
-UPSERTS = st.builds(upsert, st.fixed_dictionaries({}, optional=VALUES), st.frozensets(st.sampled_from(list(DEFAULTS))))
+UPSERTS = st.builds(
+    upsert_of, st.fixed_dictionaries({}, optional=VALUES), st.frozensets(st.sampled_from(list(DEFAULTS)))
+)
 
 
 @given(UPSERTS, STATES)
 def test_an_upsert_does_the_same_to_the_defaults_as_to_a_row(change: Upsert, state: Row | None) -> None:
     named = {**DEFAULTS, **(state or {})}
     assert apply(general(COLUMNS, change), None, DEFAULTS) == apply(general(COLUMNS, change), DEFAULTS, DEFAULTS)
-    touched = [name for name, value in zip(DEFAULTS, change[1:], strict=True) if value is not UNTOUCHED]
+    touched = [name for index, name in enumerate(DEFAULTS) if change[0] >> index & 1]
     after = apply(general(COLUMNS, change), named, DEFAULTS)
     assert after is not None
     assert {name: after[name] for name in DEFAULTS if name not in touched} == {

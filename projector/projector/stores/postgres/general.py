@@ -3,19 +3,20 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from projector.fold.algebra import apply
-from projector.fold.delta import UNTOUCHED, ColumnOp, Delta, Key, Kind, Row, Update, Upsert, Value
+from projector.fold.delta import ColumnOp, Delta, Key, Kind, Row, Update, Upsert, Value
 from projector.spec.values import default_value
-from projector.stores.postgres.layout import ABSENT, DELETE, PRESENT, Layout
+from projector.stores.postgres.layout import ABSENT, DELETE, EITHER, PRESENT, Layout, Slot
 
 _SET, _ADD = Kind.SET, Kind.ADD
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
-Part = tuple[int, Upsert]
-"""Flags of a source row, and what it does in the form of an Upsert."""
+SourceRow = list[Any]
+"""Values in the order of `Layout.names`, but for the bits of the Upsert: one number, however many words they take."""
 
 
 class Parts:
@@ -26,31 +27,41 @@ class Parts:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._places = {name: (1 + place, slot) for place, (name, slot) in enumerate(layout.slots.items())}
+        self._places = {name: _Place(1 + place, slot) for place, (name, slot) in enumerate(layout.slots.items())}
         self._defaults = {name: default_value(slot.column) for name, slot in layout.slots.items()}
-        self._empty: Upsert = [0] + [UNTOUCHED] * len(layout.slots)
+        self._empty: Upsert = [0] + [None] * len(layout.slots)
 
-    def of(self, keys: Sequence[Key], changes: Sequence[Upsert | Delta]) -> tuple[list[str], list[Key], list[Upsert]]:
-        """Flags, keys and Upserts of the source rows."""
-        rows = [(flags, key, row) for key, change in zip(keys, changes, strict=True) for flags, row in self._of(change)]
-        return [str(flags) for flags, _, _ in rows], [key for _, key, _ in rows], [row for _, _, row in rows]
+    def of(self, keys: Sequence[Key], changes: Sequence[Upsert | Delta]) -> list[SourceRow]:
+        """The source rows of deltas."""
+        rows: list[SourceRow] = []
+        for key, change in zip(keys, changes, strict=True):
+            if isinstance(change, list):
+                rows.append([EITHER, *key, *change])
+            elif change.absent is None:
+                rows += self._update(key, change.row)
+            else:
+                rows += self._branches(key, change.absent, change.row)
+        return rows
 
-    def _of(self, change: Upsert | Delta) -> Iterator[Part]:
-        if isinstance(change, list):
-            yield ABSENT | PRESENT, change
-            return
-        absent, row = change.absent, change.row
+    def _update(self, key: Key, row: Update | None) -> Iterator[SourceRow]:
+        """What changes a row that is there."""
         if row is None:
-            yield (PRESENT | DELETE if absent is None else ABSENT | PRESENT | DELETE), self._sets(absent or {})
+            yield [PRESENT | DELETE, *key, *self._empty]
+        elif row.replace:
+            yield [PRESENT, *key, *self._ops(self._replaced(row))]
+        elif row.ops:
+            yield [PRESENT, *key, *self._ops(row.ops)]
+
+    def _branches(self, key: Key, absent: Row, row: Update | None) -> Iterator[SourceRow]:
+        if row is None:
+            yield [EITHER | DELETE, *key, *self._sets(absent)]
             return
         ops = self._replaced(row) if row.replace else row.ops
-        if absent is not None and self._same(absent, ops):
-            yield ABSENT | PRESENT, self._ops(ops)
+        if self._same(absent, ops):
+            yield [EITHER, *key, *self._ops(ops)]
             return
-        if absent is not None:
-            yield ABSENT, self._sets(absent)
-        if ops:
-            yield PRESENT, self._ops(ops)
+        yield [ABSENT, *key, *self._sets(absent)]
+        yield from self._update(key, row)
 
     def _replaced(self, update: Update) -> dict[str, ColumnOp]:
         return {name: (_SET, default) for name, default in self._defaults.items()} | update.ops
@@ -74,14 +85,26 @@ class Parts:
 
     def _ops(self, ops: dict[str, ColumnOp]) -> Upsert:
         upsert = self._empty.copy()
+        bits = 0
         for name, (kind, value) in ops.items():
-            place, slot = self._places[name]
-            if kind is not _SET and kind is not slot.accumulates:
-                raise ValueError(f"column {name} does not take {kind.name}")
-            upsert[place] = (value - _EPOCH) // _MILLISECOND if slot.instant and isinstance(value, datetime) else value
-            if kind is _SET and slot.accumulates is not None:
-                upsert[0] |= slot.bit
+            place = self._places[name]
+            bits |= place.bits[kind]
+            instant = place.instant and isinstance(value, datetime)
+            upsert[place.number] = (value - _EPOCH) // _MILLISECOND if instant else value  # type: ignore[operator]
+        upsert[0] = bits
         return upsert
+
+
+class _Place:
+    """Where an Upsert has a column; the bits of each op that it takes."""
+
+    def __init__(self, number: int, slot: Slot) -> None:
+        self.number = number
+        self.instant = slot.instant
+        touched = 1 << slot.touched
+        self.bits = {_SET: touched}
+        if slot.accumulates is not None:
+            self.bits = {_SET: touched | 1 << slot.absolute, slot.accumulates: touched}
 
 
 def _over(name: str, before: Value, op: ColumnOp) -> Value:

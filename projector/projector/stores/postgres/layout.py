@@ -1,8 +1,8 @@
 """How deltas travel to PostgreSQL: the columns of a source row.
 
-A source row holds `f` (a bit for each state of the row that it applies to, and one for delete), `m…` (which value
-columns it touches), `s…` (which of those it sets although they accumulate), the key, a value for each other column, and
-with `ordering: Guarded` the guard and whether the row is deleted. The columns depend on the definition alone.
+A source row holds `f` (a bit for each state of the row that it applies to, and one for delete), the key, and then what
+an Upsert does: `m…` (its bits, in words), a value for each other column, and with `ordering: Guarded` the guard and
+whether the row is deleted. The columns depend on the definition alone.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,23 @@ from projector.stores.postgres.definitions import SQL_TYPES, Ordering, ordering
 
 ABSENT, PRESENT, DELETE = 1, 2, 4
 """Bits of `f`: applies where the row is absent; where there is one; and then deletes it."""
+EITHER = ABSENT | PRESENT
 
 WORD = 62
-"""Columns per mask; a mask is a bigint and stays positive."""
+"""Bits of an Upsert per word; a word is a bigint and stays positive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A value column: its name in a source row, its bit in the masks, and how it accumulates if it does.
+    """A value column: its name in a source row, its bits in an Upsert, and how it accumulates if it does.
 
-    Bits count over all words of a mask, the first word lowest. An `instant` travels in milliseconds since the epoch.
+    `touched` and `absolute` are numbers of bits. An `instant` travels in milliseconds since the epoch.
     """
 
     column: Column
     name: str
-    bit: int
+    touched: int
+    absolute: int
     accumulates: Kind | None
     instant: bool
 
@@ -53,9 +55,10 @@ class Layout:
         values = Columns.of(definition)
         self.ordering = ordering(definition)
         self.key = tuple(by_name[name] for name in definition.key)
-        self.words = -(-len(values.names) // WORD)
+        count = len(values.names)
+        self.words = max(1, -(-2 * count // WORD))
         self.slots = {
-            name: Slot(by_name[name], f"v{position}", 1 << position, kind, instant)
+            name: Slot(by_name[name], f"v{position}", position, count + position, kind, instant)
             for position, (name, kind, instant) in enumerate(
                 zip(values.names, values.kinds, values.instants, strict=True)
             )
@@ -64,7 +67,7 @@ class Layout:
     @property
     def masks(self) -> list[str]:
         """Names of the source columns that say what the values mean."""
-        return ["f", *(f"m{i}" for i in range(self.words)), *(f"s{i}" for i in range(self.words))]
+        return [f"m{i}" for i in range(self.words)]
 
     @property
     def key_names(self) -> list[str]:
@@ -75,7 +78,7 @@ class Layout:
     def names(self) -> list[str]:
         """Names of the source columns in their order; none comes from the definition."""
         values = [slot.name for slot in self.slots.values()]
-        return [*self.masks, *self.key_names, *values, *(["g", "d"] if self.is_guarded else [])]
+        return ["f", *self.key_names, *self.masks, *values, *(["g", "d"] if self.is_guarded else [])]
 
     @property
     def value_types(self) -> list[ColumnType]:
@@ -86,8 +89,8 @@ class Layout:
     @property
     def types(self) -> list[ColumnType]:
         """Types of the source columns in their order."""
-        masks: list[ColumnType] = ["bigint"] * (1 + 2 * self.words)
-        return masks + [column.type for column in self.key] + self.value_types
+        flags: list[ColumnType] = ["bigint"]
+        return flags + [column.type for column in self.key] + flags * self.words + self.value_types
 
     @property
     def is_guarded(self) -> bool:

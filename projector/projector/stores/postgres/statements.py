@@ -46,8 +46,8 @@ def create_stage(layout: Layout) -> sql.Composed:
 
 
 def copy_to_stage() -> sql.Composed:
-    """COPY of source rows in text form."""
-    return sql.SQL("COPY {} FROM STDIN").format(STAGE)
+    """COPY of source rows, as `Encoder.lines` writes them."""
+    return sql.SQL("COPY {} FROM STDIN (FORMAT csv, NULL 'null', ESCAPE '\\')").format(STAGE)
 
 
 def from_stage() -> sql.Composed:
@@ -182,16 +182,16 @@ def _created(layout: Layout) -> sql.Composed:
 def _value(slot: Slot, before: sql.Composable) -> sql.Composed:
     """The column's new value over `before`: the one it has, or its default in a new row."""
     given = (_INSTANT if slot.instant else sql.SQL("s.{}")).format(sql.Identifier(slot.name))
-    untouched = sql.SQL("WHEN {} = 0 THEN {}").format(_tested("m", slot.bit), before)
+    untouched = sql.SQL("WHEN {} = 0 THEN {}").format(_tested(slot.touched), before)
     if slot.accumulates is None:
         return sql.SQL("CASE {} ELSE {} END").format(untouched, given)
-    adds = sql.SQL("WHEN {} = 0 THEN {}").format(_tested("s", slot.bit), _accumulated(slot, before, given))
+    adds = sql.SQL("WHEN {} = 0 THEN {}").format(_tested(slot.absolute), _accumulated(slot, before, given))
     return sql.SQL("CASE {} {} ELSE {} END").format(untouched, adds, given)
 
 
-def _tested(mask: str, bit: int) -> sql.Composed:
-    word, place = divmod(bit.bit_length() - 1, WORD)
-    return sql.SQL("s.{} & {}").format(sql.Identifier(f"{mask}{word}"), sql.Literal(1 << place))
+def _tested(bit: int) -> sql.Composed:
+    word, place = divmod(bit, WORD)
+    return sql.SQL("s.{} & {}").format(sql.Identifier(f"m{word}"), sql.Literal(1 << place))
 
 
 def _accumulated(slot: Slot, before: sql.Composable, given: sql.Composable) -> sql.Composed:

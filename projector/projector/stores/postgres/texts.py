@@ -1,27 +1,21 @@
-"""Values of one column as PostgreSQL writes them: in lines of COPY, or in the literal of an array."""
+"""Values as PostgreSQL writes them in text."""
 
 import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from projector.fold.delta import UNTOUCHED, Untouched
 from projector.spec.models import ColumnType
-
-HOLES: Final = frozenset({type(None), Untouched})
-"""Types of what is written as NULL."""
-
-QUOTED: frozenset[ColumnType] = frozenset({"text", "jsonb"})
-"""Types whose text may hold what an array literal or COPY gives a meaning to."""
 
 _BOOLEANS = {True: "t", False: "f"}
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
+    """A value of a jsonb column."""
     try:
         return msgspec.json.encode(value).decode()
     except (OverflowError, msgspec.MsgspecError):
@@ -40,60 +34,16 @@ FORMS: dict[ColumnType, Callable[[Any], str]] = {
     "timestamptz": datetime.isoformat,
     "date": date.isoformat,
     "uuid": str,
-    "jsonb": _json,
+    "jsonb": json_text,
 }
 """What turns a value into PostgreSQL's text."""
 
-
-class Style(Protocol):
-    """How texts stand in what is sent."""
-
-    null: str
-
-    def quoted(self, texts: Sequence[str]) -> Sequence[str]:
-        """Texts that may hold anything, made safe. Raises ValueError where one holds NUL."""
-        ...
-
-
-class CopyStyle:
-    """Fields of COPY in text form."""
-
-    null = "\\N"
-
-    def quoted(self, texts: Sequence[str]) -> Sequence[str]:
-        """Backslash, tab and line ends escaped."""
-        # NUL can stand in none of them, so all may be treated as one text.
-        whole = "\0".join(texts)
-        _require_no_nul(whole, texts)
-        if not ("\\" in whole or "\n" in whole or "\t" in whole or "\r" in whole):
-            return texts
-        whole = whole.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
-        return whole.split("\0")
-
-
-class ArrayStyle:
-    """Elements of an array literal."""
-
-    null = "NULL"
-
-    def quoted(self, texts: Sequence[str]) -> Sequence[str]:
-        """In quotes, with quotes and backslashes escaped."""
-        whole = "\0".join(texts)
-        _require_no_nul(whole, texts)
-        whole = whole.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '"\0"')
-        return f'"{whole}"'.split("\0")
-
-
-COPY, ARRAY = CopyStyle(), ArrayStyle()
-
-
-def _require_no_nul(whole: str, texts: Sequence[str]) -> None:
-    if whole.count("\0") != len(texts) - 1:
-        raise ValueError("PostgreSQL text cannot hold a NUL character")
+QUOTED: frozenset[ColumnType] = frozenset({"text", "jsonb"})
+"""Types whose text may hold what an array literal gives a meaning to."""
 
 
 class Form:
-    """One column's type."""
+    """The elements of an array literal, for values of one column."""
 
     def __init__(self, kind: ColumnType) -> None:
         self._text = FORMS[kind]
@@ -101,26 +51,24 @@ class Form:
         self._quoted = kind in QUOTED
         self._whole = _WHOLE.get(kind)
 
-    def texts(self, values: Sequence[Any], kinds: set[type], style: Style) -> Sequence[str]:
-        """A text for each value. `kinds` are the types of the values. Raises ValueError, TypeError, KeyError."""
-        if not kinds & HOLES:
-            return self._full(values, kinds, style)
-        if kinds <= HOLES:
-            return [style.null] * len(values)
-        present = [value for value in values if value is not None and value is not UNTOUCHED]
-        texts = iter(self._full(present, kinds - HOLES, style))
-        null = style.null
-        return [null if value is None or value is UNTOUCHED else next(texts) for value in values]
+    def texts(self, values: Sequence[Any]) -> Sequence[str]:
+        """A text for each value. Raises ValueError, TypeError, KeyError."""
+        kinds = set(map(type, values))
+        if type(None) not in kinds:
+            return self._full(values, kinds)
+        present = [value for value in values if value is not None]
+        texts = iter(self._full(present, kinds - {type(None)}) if present else ())
+        return ["NULL" if value is None else next(texts) for value in values]
 
-    def _full(self, values: Sequence[Any], kinds: set[type], style: Style) -> Sequence[str]:
+    def _full(self, values: Sequence[Any], kinds: set[type]) -> Sequence[str]:
         if self._is_text:
-            return style.quoted(values)
+            return _in_quotes(values)
         if self._whole is not None and kinds == {self._whole}:
             texts = _by_msgspec(values, quotes=self._whole not in _BARE)
             if texts is not None:
                 return texts
         texts = list(map(self._text, values))
-        return style.quoted(texts) if self._quoted else texts
+        return _in_quotes(texts) if self._quoted else texts
 
 
 _WHOLE: dict[ColumnType, type] = {
@@ -136,6 +84,18 @@ _WHOLE: dict[ColumnType, type] = {
 }
 """Types whose JSON is their text in PostgreSQL, in quotes or bare, where all values are of that very class."""
 _BARE = {int, float, bool}
+
+
+def _in_quotes(texts: Sequence[str]) -> Sequence[str]:
+    """Quotes and backslashes escaped. NUL can stand in none of them, so all may be treated as one text."""
+    whole = "\0".join(texts)
+    if whole.count("\0") != len(texts) - 1:
+        raise ValueError(NUL)
+    whole = whole.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '"\0"')
+    return f'"{whole}"'.split("\0")
+
+
+NUL = "PostgreSQL text cannot hold a NUL character"
 
 
 def _by_msgspec(values: Sequence[Any], *, quotes: bool) -> list[str] | None:
