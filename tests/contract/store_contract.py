@@ -8,7 +8,7 @@ import pytest
 from projector.fold.delta import Delta, Key, Kind, Row, Update, Writes
 from projector.ports import BadRow, Batch, Fenced, Move, Park, Partition, Place, Store, Stuck, TooManyParked
 from projector.spec.definition import Definition
-from tests.support.deltas import U, upsert
+from tests.support.deltas import U, upsert, writes
 from tests.support.records import event
 from tests.support.specs import definition
 from tests.support.wait import until
@@ -65,7 +65,7 @@ StoreFactory = Callable[[Definition], Build]
 
 def counted(key: str, times: int = 1, name: str = "x") -> Writes:
     """What `times` events of a key come to."""
-    return {(key,): upsert(name, times)}
+    return writes(upsert(key, name, times))
 
 
 def commit(store: Store, moves: Sequence[Move], deltas: Writes, parked: Sequence[Park] = ()) -> None:
@@ -254,18 +254,16 @@ class StoreContract:
         assert store.existing([("b",), ("c",), ("a",)]) == {("a",), ("b",)}
 
     def test_untouched_columns_keep_what_they_have_or_get_their_default(self, build: Build, store: Store) -> None:
-        commit(store, [move(0, 1)], {("a",): upsert("x", U), ("b",): upsert(U, 2)})
+        commit(store, [move(0, 1)], writes(upsert("a", "x", U), upsert("b", U, 2)))
         assert build.rows() == {("a",): {"name": "x", "total": 0}, ("b",): {"name": None, "total": 2}}
-        commit(store, [move(1, 2)], {("a",): upsert(U, 5), ("b",): upsert(None, U)})
+        commit(store, [move(1, 2)], writes(upsert("a", U, 5), upsert("b", None, U)))
         assert build.rows() == {("a",): {"name": "x", "total": 5}, ("b",): {"name": None, "total": 2}}
         commit(
             store,
             [move(2, 3)],
-            {
-                ("a",): upsert("y", 1, absolute=[1]),
-                ("b",): upsert(U, None, absolute=[1]),
-                ("c",): upsert(U, 9, absolute=[1]),
-            },
+            writes(
+                upsert("a", "y", 1, absolute=[1]), upsert("b", U, None, absolute=[1]), upsert("c", U, 9, absolute=[1])
+            ),
         )
         expected = {("a",): {"name": "y", "total": 1}, ("b",): {"name": None, "total": None}}
         assert build.rows() == expected | {("c",): {"name": None, "total": 9}}
@@ -286,7 +284,7 @@ class StoreContract:
         with pytest.raises(Fenced):
             commit(store, [move(1, 2)], {}, [park("a", 1, "why")])
         with pytest.raises(BadRow):
-            commit(store, [move(0, 1)], {("b",): upsert("x", 2**63)}, [park("a", 0, "why")])
+            commit(store, [move(0, 1)], writes(upsert("b", "x", 2**63)), [park("a", 0, "why")])
         assert build.parked() == {}
         assert store.positions([FIRST]) == places(first=0)
 

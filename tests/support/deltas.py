@@ -3,17 +3,26 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from projector.fold.delta import Upsert
+from projector.fold.delta import EITHER, FIRST_BIT, Key, Upsert, Writes
 
 U: Final = object()
 """A column that is not touched."""
 
 
-def upsert(*values: Any, absolute: Collection[int] = (), more: Sequence[Any] = ()) -> Upsert:
+def upsert(key: Key | str, *values: Any, absolute: Collection[int] = (), more: Sequence[Any] = ()) -> Upsert:
     """Changes columns to `values`, in their order; those of `absolute` are set although they accumulate.
 
-    `more` are the places behind the columns: the guard, and whether the row is deleted.
+    A text is a key of one column. `more` are the places behind the columns: the guard, and whether the row is deleted.
     """
-    touched = sum(1 << index for index, value in enumerate(values) if value is not U)
-    bits = touched | sum(1 << len(values) + index for index in absolute if values[index] is not U)
-    return [bits, *(None if value is U else value for value in values), *more]
+    bits = EITHER
+    for index, value in enumerate(values):
+        if value is not U:
+            bits |= 1 << FIRST_BIT + index
+            bits |= (index in absolute) << FIRST_BIT + len(values) + index
+    parts = (key,) if isinstance(key, str) else key
+    return [*parts, bits, *(None if value is U else value for value in values), *more]
+
+
+def writes(*upserts: Upsert, key: int = 1) -> Writes:
+    """What a store gets; `key` is the number of key columns."""
+    return {tuple(one[:key]): one for one in upserts}

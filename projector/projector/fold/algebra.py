@@ -61,14 +61,15 @@ def general(columns: Columns, upsert: Upsert) -> Delta:
     """The same change with a branch for each state."""
     absent: Row = {}
     ops: dict[str, ColumnOp] = {}
-    places = zip(columns.names, columns.kinds, columns.defaults, upsert[1:], strict=False)
+    bits, *values = upsert[columns.key :]
+    places = zip(columns.names, columns.kinds, columns.defaults, values, strict=False)
     for index, (name, kind, default, value) in enumerate(places):
-        if not upsert[0] >> index & 1:
+        if not bits & columns.touched(index):
             if kind is not None and default is not None:
                 absent[name] = default
             continue
         given = moment(value) if columns.instants[index] and type(value) is int else value
-        if kind is None or upsert[0] >> len(columns.names) + index & 1:
+        if kind is None or bits & columns.absolute(index):
             absent[name], ops[name] = given, (SET, given)
         else:
             absent[name], ops[name] = accumulate(kind, default, given), (kind, given)
@@ -134,14 +135,16 @@ def _joined(columns: Columns, before: Upsert, change: Upsert) -> Upsert:
     """`change` merged into `before`, in place."""
     if columns.guarded:
         return change if change[-2] > before[-2] else before
+    bits = change[columns.key]
     for index, kind in enumerate(columns.kinds):
-        if not change[0] >> index & 1:
+        if not bits & columns.touched(index):
             continue
-        value = change[index + 1]
-        if kind is not None and not change[0] >> len(columns.names) + index & 1:
-            value = accumulate(kind, before[index + 1], value)
-        before[index + 1] = value
-    before[0] |= change[0]
+        place = columns.key + 1 + index
+        if kind is None or bits & columns.absolute(index):
+            before[place] = change[place]
+        else:
+            before[place] = accumulate(kind, before[place], change[place])
+    before[columns.key] |= bits
     return before
 
 

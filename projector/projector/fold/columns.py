@@ -1,8 +1,9 @@
 """The non-key columns of a definition as deltas see them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from projector.fold.delta import Kind, Row, Value
+from projector.fold.delta import EITHER, FIRST_BIT, Kind, Row, Value
 from projector.spec.definition import Definition
 from projector.spec.models import Column
 from projector.spec.values import default_value
@@ -21,11 +22,13 @@ KINDS: dict[str, Kind] = {
 class Columns:
     """Columns in the definition's order: `kinds` says how each accumulates (None: it is only ever set).
 
+    `key` is the number of the key's columns.
     Columns with `instants` hold `meta.timestamp` and nothing else: an `Upsert` has it there as the log does, in
     milliseconds since the epoch, and spares making a datetime of each event's. With `guarded`, an `Upsert` ends with
     two more places, the guard and whether the row is deleted.
     """
 
+    key: int
     names: tuple[str, ...]
     kinds: tuple[Kind | None, ...]
     defaults: tuple[Value, ...]
@@ -38,6 +41,7 @@ class Columns:
         columns = [column for column in definition.columns if column.name not in definition.key]
         kinds = accumulations(definition)
         return cls(
+            key=len(definition.key),
             names=tuple(column.name for column in columns),
             kinds=tuple(kinds.get(column.name) for column in columns),
             defaults=tuple(default_value(column) for column in columns),
@@ -54,17 +58,23 @@ class Columns:
     @property
     def places(self) -> dict[str, int]:
         """Place of each column in an `Upsert`."""
-        return {name: place for place, name in enumerate(self.names, start=1)}
+        return {name: place for place, name in enumerate(self.names, start=self.key + 1)}
 
-    def bits(self, index: int, kind: Kind) -> int:
-        """What the first place of an `Upsert` holds of a column that changes so."""
-        absolute = kind is Kind.SET and self.kinds[index] is not None
-        return 1 << index | absolute << len(self.names) + index
+    def bits(self, changes: Iterable[tuple[str, Kind]]) -> int:
+        """The bits of an `Upsert` that changes columns so."""
+        bits = EITHER
+        for name, kind in changes:
+            index = self.names.index(name)
+            bits |= self.touched(index) | (self.absolute(index) if kind is Kind.SET else 0)
+        return bits
 
-    @property
-    def width(self) -> int:
-        """Length of an `Upsert`."""
-        return 1 + len(self.names) + (2 if self.guarded else 0)
+    def touched(self, index: int) -> int:
+        """The bit of a column that is touched."""
+        return 1 << FIRST_BIT + index
+
+    def absolute(self, index: int) -> int:
+        """The bit of a column that accumulates, but is set; 0 for one that does not accumulate."""
+        return 0 if self.kinds[index] is None else 1 << FIRST_BIT + len(self.names) + index
 
 
 def accumulations(definition: Definition) -> dict[str, Kind]:

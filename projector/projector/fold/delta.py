@@ -34,12 +34,19 @@ class Kind(IntEnum):
 
 
 Upsert = list[Any]
-"""`[bits, v0, v1, …]`: one place per non-key column in the definition's order; None where no rule touched the column.
+"""`[*key, bits, v0, v1, …]`: one place per non-key column in the definition's order; None where no rule touched it.
 
-Of n columns, bit i of `bits` is set where column i is touched, and bit n + i where it accumulates by some rule
-(increment, min, max, append) but `vi` is set and not accumulated: see `Columns.bits`. Under `ordering: Guarded` two
-more places follow: the guard and whether the row is deleted.
+`bits` holds ABSENT and PRESENT, since it does the same to both; then, for each column, whether it is touched; then, for
+each column, whether it accumulates by some rule (increment, min, max, append) but its value is set and not accumulated.
+Under `ordering: Guarded` two more places follow: the guard and whether the row is deleted. So an upsert is what a store
+may write down as it is.
 """
+
+ABSENT, PRESENT, DELETE = 1, 2, 4
+"""Lowest bits: it applies where the row is absent; where there is one; stores only: and then deletes it."""
+EITHER = ABSENT | PRESENT
+FIRST_BIT = 3
+"""Of the columns."""
 
 ColumnOp = tuple[Kind, Value]
 

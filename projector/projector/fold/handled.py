@@ -76,7 +76,7 @@ class HandlerProgram:
         for number, change in enumerate(changes):
             key = self._returned.key(number, change)
             if event is not None and key not in bad_keys:
-                made.append((key, self._delta(number, change, event, bad.record)))
+                made.append((key, self._delta(number, key, change, event, bad.record)))
         self._follow(made, bad.record, into)
         if park:
             self._plan.park(into, bad_keys, bad.record)
@@ -93,10 +93,9 @@ class HandlerProgram:
     def _one(self, record: Record, into: Folded) -> None:
         """Fold one record: all deltas are made before one is applied, so that a bad event leaves no trace."""
         event, changes = self._called(record)
-        made = [
-            (self._returned.key(number, change), self._delta(number, change, event, record))
-            for number, change in enumerate(changes)
-        ]
+        keys = [self._returned.key(number, change) for number, change in enumerate(changes)]
+        numbered = enumerate(zip(keys, changes, strict=True))
+        made = [(key, self._delta(number, key, change, event, record)) for number, (key, change) in numbered]
         self._follow(made, record, into)
         into.events += 1
 
@@ -111,15 +110,15 @@ class HandlerProgram:
             for number, change in enumerate(changes):
                 key = self._returned.key(number, change)
                 try:
-                    self._delta(number, change, event, record)
+                    self._delta(number, key, change, event, record)
                 except EvalError as error:
                     keys[key] = printable(str(error))
         except EvalError:
             keys = {}
         return BadEvent(record, printable(message), keys or None)
 
-    def _delta(self, number: int, change: Change, event: Event, record: Record) -> AnyDelta:
-        return self._returned.delta(number, change, record, self._guard(event, record) if self._guard else None)
+    def _delta(self, number: int, key: Key, change: Change, event: Event, record: Record) -> AnyDelta:
+        return self._returned.delta(number, key, change, record, self._guard(event, record) if self._guard else None)
 
     def _called(self, record: Record) -> tuple[Event, list[Change]]:
         """The event and what the handler makes of it. Raises EvalError."""

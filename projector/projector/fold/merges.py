@@ -58,7 +58,7 @@ class Merge:
         yield "elif d.__class__ is list:"
         for place, change, name in self._changes:
             yield from (f"    {line}" for line in self._in_place(place, change, name))
-        yield f"    d[0] |= {self._bits}"
+        yield f"    d[{self._columns.key}] |= {self._bits}"
         yield f"else: follow(folded, key, {other}, record)"
 
     def _other(self) -> str:
@@ -76,12 +76,12 @@ class Merge:
     def _upsert(self, more: str = "") -> str:
         values = ["None"] * len(self._columns.names)
         for place, change, name in self._changes:
-            values[place - 1] = f"[{name}]" if change.operation == "append" else name
-        return f"[{', '.join(filter(None, [str(self._bits), *values, more]))}]"
+            values[place - self._columns.key - 1] = f"[{name}]" if change.operation == "append" else name
+        return f"[{self._key}{', '.join(filter(None, [str(self._bits), *values, more]))}]"
 
     @property
     def _bits(self) -> int:
-        return sum(self._columns.bits(place - 1, change.kind) for place, change, _ in self._changes)
+        return self._columns.bits((change.column, change.kind) for _, change, _ in self._changes)
 
     @staticmethod
     def _op(change: Assignment, name: str) -> str:

@@ -12,7 +12,7 @@ from uuid import UUID
 from projector.expr.errors import EvalError
 from projector.fold import algebra, fit
 from projector.fold.columns import KINDS, Columns
-from projector.fold.delta import AnyDelta, ColumnOp, Delta, Forked, Key, Kind, ParkedEvent, Update, Upsert
+from projector.fold.delta import EITHER, AnyDelta, ColumnOp, Delta, Forked, Key, Kind, ParkedEvent, Update, Upsert
 from projector.fold.generate import WHY
 from projector.fold.record import Record
 from projector.handlers import Change
@@ -52,8 +52,8 @@ class Returned:
                 _refuse(f"the key column `{name}` is missing", where)
         return tuple(self._value("key", name, given[name], f"{where} {name}") for name in self._key)
 
-    def delta(self, number: int, change: Change, record: Record, guard: int | None) -> AnyDelta:
-        """What a change does to the row with its key. `guard` is given where the ordering is Guarded."""
+    def delta(self, number: int, key: Key, change: Change, record: Record, guard: int | None) -> AnyDelta:
+        """What a change does to the row with `key`. `guard` is given where the ordering is Guarded."""
         deletes = isinstance(change, ReturnedDelete)
         self._check_missing(number, change.on_missing, deletes=deletes)
         if isinstance(change, ReturnedDelete):
@@ -61,11 +61,11 @@ class Returned:
                 _refuse(reason, f"change {number}")
             present: Delta = algebra.ERASED
             if guard is not None:
-                return [0, *(None for _ in self._columns.names), guard, True]
+                return [*key, EITHER, *(None for _ in self._columns.names), guard, True]
         else:
             ops = self._ops(number, change)
             if change.on_missing == "Create":
-                return self._upsert(ops, guard)
+                return self._upsert(key, ops, guard)
             present = Delta(None, Update(ops))
         if change.on_missing == "Park":
             return Forked([ParkedEvent(record, f"the row does not exist (change {number})")], present)
@@ -107,12 +107,11 @@ class Returned:
         if operation != "set" and self._kinds[name] is not KINDS[operation]:
             _refuse(f"spec.accumulate does not give column `{name}` {operation}", where)
 
-    def _upsert(self, ops: Mapping[str, ColumnOp], guard: int | None) -> Upsert:
-        made: Upsert = [0, *(None for _ in self._columns.names)]
-        for name, (kind, value) in ops.items():
-            place = self._places[name]
-            made[place] = value
-            made[0] |= self._columns.bits(place - 1, kind)
+    def _upsert(self, key: Key, ops: Mapping[str, ColumnOp], guard: int | None) -> Upsert:
+        bits = self._columns.bits((name, kind) for name, (kind, _) in ops.items())
+        made: Upsert = [*key, bits, *(None for _ in self._columns.names)]
+        for name, (_, value) in ops.items():
+            made[self._places[name]] = value
         return made if guard is None else [*made, guard, False]
 
     def _value(self, operation: str, name: str, value: Any, where: str) -> Any:

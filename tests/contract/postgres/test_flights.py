@@ -82,7 +82,7 @@ def test_the_build_is_given_up_while_a_batch_is_on_its_way(build: PostgresBuild,
 
 
 def test_a_bad_batch_leaves_nothing_that_the_next_one_would_write(build: PostgresBuild, store: PostgresStore) -> None:
-    unfit: list[Upsert] = [upsert("x", 2**63), upsert("\0", 1), upsert("\ud800", 1)]
+    unfit: list[Upsert] = [upsert("b", "x", 2**63), upsert("b", "\0", 1), upsert("b", "\ud800", 1)]
     for bad in unfit:
         with pytest.raises(BadRow, match=r"key \('b',\)"):
             commit(store, [move(1, 2)], MANY | {("b",): bad})

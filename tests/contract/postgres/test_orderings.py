@@ -12,7 +12,7 @@ from projector.fold.delta import Key, Upsert, Writes
 from projector.ports import BadRow, Batch, Move
 from projector.spec.definition import Definition
 from tests.contract.store_contract import FIRST, SECOND, commit, move
-from tests.support.deltas import U, upsert
+from tests.support.deltas import U, upsert, writes
 from tests.support.postgres import Database, PostgresBuild, begin, table_rows
 from tests.support.specs import definition
 
@@ -90,7 +90,8 @@ def test_what_commutes_adds_up_from_several_workers(make: Begin) -> None:
         random = Random(number)  # noqa: S311 - the same ones again
         for _ in range(30):
             keys = random.sample(range(200), 100)
-            yield {(f"{key}",): upsert(1, U, U, number, 1) if key % 2 else upsert(U, 2, 1, U, U) for key in keys}
+            changes = [(1, U, U, number, 1), (U, 2, 1, U, U)]
+            yield writes(*(upsert(f"{key}", *changes[key % 2 == 0]) for key in keys))
 
     together(build, batches)
     written = build.rows()
@@ -110,24 +111,24 @@ def test_what_commutes_adds_up_from_several_workers(make: Begin) -> None:
 def test_a_part_of_a_commuting_sum_may_exceed_the_column(make: Begin) -> None:
     build = make(COMMUTATIVE)
     store = build.open()
-    commit(store, [move(0, 1)], {("a",): upsert(U, -(2**15), U, U, U)})
-    commit(store, [move(1, 2)], {("a",): upsert(U, 2**16 - 1, U, U, U)})
+    commit(store, [move(0, 1)], writes(upsert("a", U, -(2**15), U, U, U)))
+    commit(store, [move(1, 2)], writes(upsert("a", U, 2**16 - 1, U, U, U)))
     assert build.rows()["a",]["count"] == 2**15 - 1
     with pytest.raises(BadRow, match="out of range"):
-        commit(store, [move(2, 3)], {("a",): upsert(U, 1, U, U, U)})
+        commit(store, [move(2, 3)], writes(upsert("a", U, 1, U, U, U)))
 
 
 def test_the_greatest_guard_wins_in_any_order(make: Begin) -> None:
     build = make(GUARDED)
     store = build.open()
-    commit(store, [move(0, 1)], {("a",): upsert("third", U, more=[3, False]), ("b",): upsert("x", U, more=[1, False])})
-    commit(store, [move(1, 2)], {("a",): upsert("second", U, more=[2, False]), ("b",): upsert(U, U, more=[2, True])})
+    commit(store, [move(0, 1)], writes(upsert("a", "third", U, more=[3, False]), upsert("b", "x", U, more=[1, False])))
+    commit(store, [move(1, 2)], writes(upsert("a", "second", U, more=[2, False]), upsert("b", U, U, more=[2, True])))
     commit(
-        store, [move(2, 3)], {("a",): upsert("again", U, more=[3, False]), ("b",): upsert("late", U, more=[2, False])}
+        store, [move(2, 3)], writes(upsert("a", "again", U, more=[3, False]), upsert("b", "late", U, more=[2, False]))
     )
     assert visible(build) == {("a",): {"name": "third", "rest": 7}}
     assert store.existing([("a",), ("b",)]) == {("a",)}
-    commit(store, [move(3, 4)], {("b",): upsert(None, U, more=[5, False]), ("c",): upsert(U, U, more=[1, True])})
+    commit(store, [move(3, 4)], writes(upsert("b", None, U, more=[5, False]), upsert("c", U, U, more=[1, True])))
     assert visible(build) == {("a",): {"name": "third", "rest": 7}, ("b",): {"name": None, "rest": 7}}
 
 
@@ -144,13 +145,13 @@ def visible(build: PostgresBuild) -> dict[Key, dict[str, Any]]:
 def test_guarded_rows_of_several_workers_end_at_the_greatest_guard(make: Begin) -> None:
     build = make(GUARDED)
 
-    def change(guard: int) -> Upsert:
-        return upsert(f"{guard}", U, more=[guard, guard % 5 == 0])
+    def change(key: int, guard: int) -> Upsert:
+        return upsert(f"{key}", f"{guard}", U, more=[guard, guard % 5 == 0])
 
     def batches(number: int) -> Iterator[Writes]:
         random = Random(number)  # noqa: S311 - the same ones again
         for _ in range(30):
-            yield {(f"{key}",): change(random.randrange(10**6)) for key in random.sample(range(200), 100)}
+            yield writes(*(change(key, random.randrange(10**6)) for key in random.sample(range(200), 100)))
 
     together(build, batches)
     greatest: dict[Key, int] = {}
@@ -166,7 +167,7 @@ def test_a_deadlock_is_no_bad_data(make: Begin) -> None:
     """Somebody else's transaction holds what we need and needs what we hold: ours is ended, and is sent again."""
     build = make(COMMUTATIVE)
     store = build.open()
-    each: Writes = {("a",): upsert(1, U, U, U, U), ("b",): upsert(1, U, U, U, U)}
+    each: Writes = writes(upsert("a", 1, U, U, U, U), upsert("b", 1, U, U, U, U))
     commit(store, [move(0, 1)], each)
     with psycopg.connect(build.database.uri()) as other:
         other.execute("SET deadlock_timeout = '10s'")

@@ -95,14 +95,14 @@ def test_an_event_discarded_by_position_is_passed_over_in_a_replay(build: Postgr
     park_records(build, named(7, 0), named("x", 1))
     build.discard(FIRST, 0)
     delta, staying = replayed(program, build.waiting(FIRST, KEY))
-    assert (delta, staying) == (upsert("x", 1), [])
+    assert (delta, staying) == (upsert(KEY, "x", 1), [])
 
 
 def test_what_changed_since_it_was_read_is_refused(build: PostgresBuild) -> None:
     waiting = park_records(build, named("x", 0))
     commit(build.open(), [move(1, 2)], {}, [park("a", 1)])
     with pytest.raises(ParkedChanged, match="has changed meanwhile"):
-        build.parking.replay(waiting, upsert("x", 1), [])
+        build.parking.replay(waiting, upsert(KEY, "x", 1), [])
     with pytest.raises(ParkedChanged, match="has changed meanwhile"):
         build.parking.discard(waiting, [0], "why")
     assert build.rows() == {}
@@ -115,9 +115,9 @@ def test_what_changed_since_it_was_read_is_refused(build: PostgresBuild) -> None
 
 def test_of_two_people_one_replays(build: PostgresBuild) -> None:
     waiting = park_records(build, named("x", 0))
-    build.parking.replay(waiting, upsert("x", 1), [])
+    build.parking.replay(waiting, upsert(KEY, "x", 1), [])
     with pytest.raises(ParkedChanged):
-        build.parking.replay(waiting, upsert("x", 1), [])
+        build.parking.replay(waiting, upsert(KEY, "x", 1), [])
     assert build.rows() == {KEY: {"name": "x", "total": 1}}
 
 
@@ -134,8 +134,8 @@ def test_a_replay_waits_for_the_lane_in_bounds(build: PostgresBuild) -> None:
     with psycopg.connect(build.database.uri()) as holder:
         holder.execute("SELECT FROM projections.checkpoint FOR UPDATE")
         with pytest.raises(StoreUnavailable, match="lock timeout"):
-            build.parking.replay(waiting, upsert("x", 1), [])
-    build.parking.replay(waiting, upsert("x", 1), [])
+            build.parking.replay(waiting, upsert(KEY, "x", 1), [])
+    build.parking.replay(waiting, upsert(KEY, "x", 1), [])
 
 
 def test_the_registry_counts_parked_keys_and_forgets_them_with_the_build(build: PostgresBuild) -> None:

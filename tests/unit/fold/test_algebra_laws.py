@@ -22,6 +22,7 @@ ACCUMULATES = {
     "lines": Kind.APPEND,
 }
 COLUMNS = Columns(
+    key=1,
     names=tuple(DEFAULTS),
     kinds=tuple(ACCUMULATES.get(name) for name in DEFAULTS),
     defaults=tuple(DEFAULTS.values()),
@@ -78,7 +79,7 @@ def test_nothing_is_neutral(delta: Delta) -> None:
 def upsert_of(values: Row, sets: frozenset[str]) -> Upsert:
     """A delta that changes these columns; those of `sets` are set although they accumulate."""
     absolute = [index for index, name in enumerate(DEFAULTS) if name in sets & ACCUMULATES.keys()]
-    return upsert(*(values.get(name, U) for name in DEFAULTS), absolute=absolute)
+    return upsert("k", *(values.get(name, U) for name in DEFAULTS), absolute=absolute)
 
 
 UPSERTS = st.builds(
@@ -90,7 +91,7 @@ UPSERTS = st.builds(
 def test_an_upsert_does_the_same_to_the_defaults_as_to_a_row(change: Upsert, state: Row | None) -> None:
     named = {**DEFAULTS, **(state or {})}
     assert apply(general(COLUMNS, change), None, DEFAULTS) == apply(general(COLUMNS, change), DEFAULTS, DEFAULTS)
-    touched = [name for index, name in enumerate(DEFAULTS) if change[0] >> index & 1]
+    touched = [name for index, name in enumerate(DEFAULTS) if change[1] & COLUMNS.touched(index)]
     after = apply(general(COLUMNS, change), named, DEFAULTS)
     assert after is not None
     assert {name: after[name] for name in DEFAULTS if name not in touched} == {

@@ -4,16 +4,17 @@ Each step on the hot path is one call that works on a whole block of rows. Where
 value it was; only then the values are looked at one by one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from operator import itemgetter
 
-from projector.fold.delta import Delta, Key, Kind, Upsert, Value, Writes
+from projector.fold.delta import Delta, Kind, Upsert, Value, Writes
 from projector.ports import BadRow
 from projector.spec.models import ColumnType
 from projector.spec.values import out_of_range
-from projector.stores.postgres.general import Parts, SourceRow
-from projector.stores.postgres.layout import EITHER, WORD, Layout, Slot
+from projector.stores.postgres.general import Parts
+from projector.stores.postgres.layout import WORD, Layout, Slot
 from projector.stores.postgres.lines import Lines
 from projector.stores.postgres.texts import FORMS, NUL, Form
 
@@ -31,49 +32,59 @@ class Encoder:
         self._parts = Parts(layout)
         self._lines = Lines(layout.types)
         self._forms = [Form(kind) for kind in layout.types]
+        self._key = itemgetter(*range(len(layout.key)))
 
-    def lines(self, deltas: Writes, keys: Sequence[Key]) -> Iterator[bytes]:
+    def lines(self, deltas: Writes) -> Iterator[bytes]:
         """Rows as COPY reads them, a block at a time. Raises BadRow."""
-        for block in _blocks(keys, BLOCK_ROWS):
-            rows = self._rows(deltas, block)
-            if rows:
-                with self._blamed(deltas, block):
-                    lines = self._lines.of(rows)
-                yield lines
+        for block in self._blocks(self._rows(deltas), BLOCK_ROWS):
+            with self._blamed(deltas):
+                lines = self._lines.of(block)
+            yield lines
 
-    def arrays(self, deltas: Writes, keys: Sequence[Key], rows: int) -> Iterator[list[bytes]]:
-        """One array literal per source column, for `rows` keys at a time. Raises BadRow."""
-        for block in _blocks(keys, rows):
-            columns = list(zip(*self._rows(deltas, block), strict=True))
-            if columns:
-                with self._blamed(deltas, block):
-                    arrays = [_literal(form.texts(column)) for column, form in zip(columns, self._forms, strict=True)]
-                yield arrays
+    def arrays(self, deltas: Writes, rows: int) -> Iterator[list[bytes]]:
+        """One array literal per source column, for about so many rows at a time. Raises BadRow."""
+        for block in self._blocks(self._rows(deltas), rows):
+            columns = zip(*block, strict=True)
+            with self._blamed(deltas):
+                arrays = [_literal(form.texts(column)) for column, form in zip(columns, self._forms, strict=True)]
+            yield arrays
 
-    def _rows(self, deltas: Writes, keys: Sequence[Key]) -> list[SourceRow]:
-        changes = list(map(deltas.__getitem__, keys))
-        if set(map(type, changes)) == {list}:
-            rows = [[EITHER, *key, *change] for key, change in zip(keys, changes, strict=True)]  # type: ignore[misc]
-        else:
-            rows = self._parts.of(keys, changes)
+    def _rows(self, deltas: Writes) -> list[Upsert]:
+        """Sorted by key: neighbours in an index are near each other, and two workers that meet do not deadlock."""
+        rows = [delta for delta in deltas.values() if delta.__class__ is list]
+        if len(rows) < len(deltas):
+            for key, delta in deltas.items():
+                if isinstance(delta, Delta):
+                    rows += self._parts.of(key, delta)
+        rows.sort(key=self._key)
         return rows if self._layout.words == 1 else list(map(self._in_words, rows))
 
-    def _in_words(self, row: SourceRow) -> SourceRow:
-        place, low = 1 + len(self._layout.key), (1 << WORD) - 1
+    def _blocks(self, rows: Sequence[Upsert], size: int) -> Iterator[Sequence[Upsert]]:
+        """The rows of one key stay together: what one statement creates, the next would change."""
+        first = 0
+        while first < len(rows):
+            end = first + size
+            while end < len(rows) and self._key(rows[end]) == self._key(rows[end - 1]):
+                end += 1
+            yield rows[first:end]
+            first = end
+
+    def _in_words(self, row: Upsert) -> Upsert:
+        place, low = len(self._layout.key), (1 << WORD) - 1
         words = [row[place] >> WORD * word & low for word in range(self._layout.words)]
         return [*row[:place], *words, *row[place + 1 :]]
 
     @contextmanager
-    def _blamed(self, deltas: Writes, keys: Sequence[Key]) -> Iterator[None]:
+    def _blamed(self, deltas: Writes) -> Iterator[None]:
         """Say which of the values cannot be encoded."""
         try:
             yield
         except _UNFIT as error:
-            raise BadRow(self._said(error, ((key, deltas[key]) for key in keys))) from None
+            raise BadRow(self._said(error, deltas)) from None
 
-    def _said(self, error: Exception, rows: Iterable[tuple[Key, Upsert | Delta]]) -> str:
+    def _said(self, error: Exception, deltas: Writes) -> str:
         """Which value has no text form, in words."""
-        for key, change in rows:
+        for key, change in deltas.items():
             for column, value in zip(self._layout.key, key, strict=True):
                 if why := _unfit(column.type, value):
                     return f"key column {column.name}: {why}"
@@ -93,7 +104,7 @@ class Encoder:
 
     def _values(self, change: Upsert | Delta) -> Iterator[tuple[str, Value]]:
         if isinstance(change, list):
-            pairs = zip(self._layout.slots, change[1:], strict=False)
+            pairs = zip(self._layout.slots, change[len(self._layout.key) + 1 :], strict=False)
             yield from ((name, value) for name, value in pairs if value is not None)
             return
         yield from (change.absent or {}).items()
@@ -113,11 +124,6 @@ class Encoder:
 def _travels(slot: Slot, value: Value) -> ColumnType:
     """Type of the text of a value: an instant is a moment in a Delta, and milliseconds in an Upsert."""
     return slot.column.type if isinstance(value, datetime) else slot.travels_as
-
-
-def _blocks(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
-    for first in range(0, len(keys), size):
-        yield keys[first : first + size]
 
 
 def _literal(texts: Sequence[str]) -> bytes:

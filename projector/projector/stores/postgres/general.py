@@ -1,22 +1,18 @@
 """Deltas that do one thing to an absent row and another to one that is there, as source rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from projector.fold.algebra import apply
-from projector.fold.delta import ColumnOp, Delta, Key, Kind, Row, Update, Upsert, Value
+from projector.fold.delta import ABSENT, DELETE, EITHER, PRESENT, ColumnOp, Delta, Key, Kind, Row, Update, Upsert, Value
 from projector.spec.values import default_value
-from projector.stores.postgres.layout import ABSENT, DELETE, EITHER, PRESENT, Layout, Slot
+from projector.stores.postgres.layout import Layout, Slot
 
 _SET, _ADD = Kind.SET, Kind.ADD
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-SourceRow = list[Any]
-"""Values in the order of `Layout.names`, but for the bits of the Upsert: one number, however many words they take."""
 
 
 class Parts:
@@ -27,41 +23,34 @@ class Parts:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._places = {name: _Place(1 + place, slot) for place, (name, slot) in enumerate(layout.slots.items())}
+        self._places = {name: _Place(place, slot) for place, (name, slot) in enumerate(layout.slots.items())}
         self._defaults = {name: default_value(slot.column) for name, slot in layout.slots.items()}
-        self._empty: Upsert = [0] + [None] * len(layout.slots)
+        self._empty: list[Value] = [None] * len(layout.slots)
 
-    def of(self, keys: Sequence[Key], changes: Sequence[Upsert | Delta]) -> list[SourceRow]:
-        """The source rows of deltas."""
-        rows: list[SourceRow] = []
-        for key, change in zip(keys, changes, strict=True):
-            if isinstance(change, list):
-                rows.append([EITHER, *key, *change])
-            elif change.absent is None:
-                rows += self._update(key, change.row)
-            else:
-                rows += self._branches(key, change.absent, change.row)
-        return rows
-
-    def _update(self, key: Key, row: Update | None) -> Iterator[SourceRow]:
-        """What changes a row that is there."""
+    def of(self, key: Key, delta: Delta) -> Iterator[Upsert]:
+        """The source rows of a delta."""
+        absent, row = delta.absent, delta.row
+        if absent is None:
+            yield from self._update(key, row)
+            return
         if row is None:
-            yield [PRESENT | DELETE, *key, *self._empty]
-        elif row.replace:
-            yield [PRESENT, *key, *self._ops(self._replaced(row))]
-        elif row.ops:
-            yield [PRESENT, *key, *self._ops(row.ops)]
-
-    def _branches(self, key: Key, absent: Row, row: Update | None) -> Iterator[SourceRow]:
-        if row is None:
-            yield [EITHER | DELETE, *key, *self._sets(absent)]
+            yield self._row(key, EITHER | DELETE, _sets(absent))
             return
         ops = self._replaced(row) if row.replace else row.ops
         if self._same(absent, ops):
-            yield [EITHER, *key, *self._ops(ops)]
+            yield self._row(key, EITHER, ops)
             return
-        yield [ABSENT, *key, *self._sets(absent)]
+        yield self._row(key, ABSENT, _sets(absent))
         yield from self._update(key, row)
+
+    def _update(self, key: Key, row: Update | None) -> Iterator[Upsert]:
+        """What changes a row that is there."""
+        if row is None:
+            yield [*key, PRESENT | DELETE, *self._empty]
+        elif row.replace:
+            yield self._row(key, PRESENT, self._replaced(row))
+        elif row.ops:
+            yield self._row(key, PRESENT, row.ops)
 
     def _replaced(self, update: Update) -> dict[str, ColumnOp]:
         return {name: (_SET, default) for name, default in self._defaults.items()} | update.ops
@@ -80,31 +69,29 @@ class Parts:
                 return False
         return all(name in ops or _equal(value, defaults[name]) for name, value in absent.items())
 
-    def _sets(self, row: Row) -> Upsert:
-        return self._ops({name: (_SET, value) for name, value in row.items()})
-
-    def _ops(self, ops: dict[str, ColumnOp]) -> Upsert:
-        upsert = self._empty.copy()
-        bits = 0
+    def _row(self, key: Key, bits: int, ops: dict[str, ColumnOp]) -> Upsert:
+        values = self._empty.copy()
         for name, (kind, value) in ops.items():
             place = self._places[name]
             bits |= place.bits[kind]
             instant = place.instant and isinstance(value, datetime)
-            upsert[place.number] = (value - _EPOCH) // _MILLISECOND if instant else value  # type: ignore[operator]
-        upsert[0] = bits
-        return upsert
+            values[place.number] = (value - _EPOCH) // _MILLISECOND if instant else value  # type: ignore[operator]
+        return [*key, bits, *values]
+
+
+def _sets(row: Row) -> dict[str, ColumnOp]:
+    return {name: (_SET, value) for name, value in row.items()}
 
 
 class _Place:
-    """Where an Upsert has a column; the bits of each op that it takes."""
+    """Which of the values is the column's; the bits of each op that it takes."""
 
     def __init__(self, number: int, slot: Slot) -> None:
         self.number = number
         self.instant = slot.instant
-        touched = 1 << slot.touched
-        self.bits = {_SET: touched}
+        self.bits = {_SET: slot.touched | slot.absolute}
         if slot.accumulates is not None:
-            self.bits = {_SET: touched | 1 << slot.absolute, slot.accumulates: touched}
+            self.bits[slot.accumulates] = slot.touched
 
 
 def _over(name: str, before: Value, op: ColumnOp) -> Value:

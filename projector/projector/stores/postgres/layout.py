@@ -1,22 +1,17 @@
 """How deltas travel to PostgreSQL: the columns of a source row.
 
-A source row holds `f` (a bit for each state of the row that it applies to, and one for delete), the key, and then what
-an Upsert does: `m…` (its bits, in words), a value for each other column, and with `ordering: Guarded` the guard and
-whether the row is deleted. The columns depend on the definition alone.
+A source row is an Upsert (see `projector.fold.delta`): the key, its bits in words `m…`, a value for each other column,
+and with `ordering: Guarded` the guard and whether the row is deleted. The columns depend on the definition alone.
 """
 
 from dataclasses import dataclass
 from typing import LiteralString
 
 from projector.fold.columns import Columns
-from projector.fold.delta import Kind
+from projector.fold.delta import FIRST_BIT, Kind
 from projector.spec.definition import Definition
 from projector.spec.models import Column, ColumnType
 from projector.stores.postgres.definitions import SQL_TYPES, Ordering, ordering
-
-ABSENT, PRESENT, DELETE = 1, 2, 4
-"""Bits of `f`: applies where the row is absent; where there is one; and then deletes it."""
-EITHER = ABSENT | PRESENT
 
 WORD = 62
 """Bits of an Upsert per word; a word is a bigint and stays positive."""
@@ -26,7 +21,7 @@ WORD = 62
 class Slot:
     """A value column: its name in a source row, its bits in an Upsert, and how it accumulates if it does.
 
-    `touched` and `absolute` are numbers of bits. An `instant` travels in milliseconds since the epoch.
+    An `instant` travels in milliseconds since the epoch.
     """
 
     column: Column
@@ -55,10 +50,11 @@ class Layout:
         values = Columns.of(definition)
         self.ordering = ordering(definition)
         self.key = tuple(by_name[name] for name in definition.key)
-        count = len(values.names)
-        self.words = max(1, -(-2 * count // WORD))
+        self.words = -(-(FIRST_BIT + 2 * len(values.names)) // WORD)
         self.slots = {
-            name: Slot(by_name[name], f"v{position}", position, count + position, kind, instant)
+            name: Slot(
+                by_name[name], f"v{position}", values.touched(position), values.absolute(position), kind, instant
+            )
             for position, (name, kind, instant) in enumerate(
                 zip(values.names, values.kinds, values.instants, strict=True)
             )
@@ -78,19 +74,19 @@ class Layout:
     def names(self) -> list[str]:
         """Names of the source columns in their order; none comes from the definition."""
         values = [slot.name for slot in self.slots.values()]
-        return ["f", *self.key_names, *self.masks, *values, *(["g", "d"] if self.is_guarded else [])]
+        return [*self.key_names, *self.masks, *values, *(["g", "d"] if self.is_guarded else [])]
 
     @property
     def value_types(self) -> list[ColumnType]:
-        """Types of the places of an Upsert behind its first."""
+        """Types of the places of an Upsert behind its bits."""
         guard: list[ColumnType] = ["bigint", "boolean"] if self.is_guarded else []
         return [slot.travels_as for slot in self.slots.values()] + guard
 
     @property
     def types(self) -> list[ColumnType]:
         """Types of the source columns in their order."""
-        flags: list[ColumnType] = ["bigint"]
-        return flags + [column.type for column in self.key] + flags * self.words + self.value_types
+        words: list[ColumnType] = ["bigint"] * self.words
+        return [column.type for column in self.key] + words + self.value_types
 
     @property
     def is_guarded(self) -> bool:

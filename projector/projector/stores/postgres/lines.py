@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from projector.fold.delta import Upsert
 from projector.spec.models import ColumnType
-from projector.stores.postgres.general import SourceRow
 from projector.stores.postgres.texts import NUL, json_text
 
 _encode = msgspec.json.Encoder().encode_lines
@@ -27,12 +27,10 @@ class Lines:
     def __init__(self, types: Sequence[ColumnType]) -> None:
         self._special = [(place, _SPECIAL[kind]) for place, kind in enumerate(types) if kind in _SPECIAL]
 
-    def of(self, rows: Sequence[SourceRow]) -> bytes:
-        """A line for each row, some of whose values are replaced by others. Raises ValueError, TypeError."""
-        for place, form in self._special:
-            for row in rows:
-                if row[place] is not None:
-                    row[place] = form(row[place])
+    def of(self, rows: Sequence[Upsert]) -> bytes:
+        """A line for each row. Raises ValueError, TypeError."""
+        if self._special:
+            rows = list(map(self._as_json, rows))
         try:
             text = _encode(rows)
         except OverflowError:
@@ -40,6 +38,13 @@ class Lines:
         # A line end within a string is escaped, so this one stands between rows only.
         text = text.replace(b"]\n[", b"\n")[1:-2] + b"\n"
         return _ESCAPE.sub(_plain, text) if b"\\" in text else text
+
+    def _as_json(self, row: Upsert) -> Upsert:
+        copied = row.copy()
+        for place, form in self._special:
+            if row[place] is not None:
+                copied[place] = form(row[place])
+        return copied
 
 
 def _bounded(value: Any) -> Any:

@@ -1,12 +1,12 @@
 """Rows on their way to the table: as arrays inside the message, or copied into the session's own table before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 
 import structlog
 from psycopg import Connection, errors, pq, sql
 
-from projector.fold.delta import Key, Writes
+from projector.fold.delta import Writes
 from projector.stores.postgres import statements
 from projector.stores.postgres.encode import Encoder
 from projector.stores.postgres.statements import STAGE, Table
@@ -58,10 +58,9 @@ class Writer:
 
     def bring(self, connection: Connection, wire: Wire, deltas: Writes) -> Rows:
         """Encode the batch; copy it to the server if it is large. Raises psycopg.Error, BadRow, StoreUnavailable."""
-        keys = sorted(deltas)
-        if len(keys) >= self._copy_from and self._copied(connection, wire, deltas, keys):
+        if len(deltas) >= self._copy_from and self._copied(connection, wire, deltas):
             return lambda way: self._from_stage(connection, way)
-        return _executes(connection, list(self._encoder.arrays(deltas, keys, ARRAY_ROWS)))
+        return _executes(connection, list(self._encoder.arrays(deltas, ARRAY_ROWS)))
 
     def written(self) -> None:
         """What was brought last was written, and the stage is empty."""
@@ -71,7 +70,7 @@ class Writer:
         write = _MAKERS[way](self._table, statements.from_stage())
         return (write + sql.SQL("; ") + _TRUNCATE).as_bytes(connection)
 
-    def _copied(self, connection: Connection, wire: Wire, deltas: Writes, keys: Sequence[Key]) -> bool:
+    def _copied(self, connection: Connection, wire: Wire, deltas: Writes) -> bool:
         """Bring the rows into the session's own table; False where the role may not have one."""
         if not self._may_stage:
             return False
@@ -84,7 +83,7 @@ class Writer:
         if self._staged:
             wire.ask(_TRUNCATE.as_bytes(connection))
         self._staged = True
-        wire.copy(self._copy.as_bytes(connection), self._encoder.lines(deltas, keys))
+        wire.copy(self._copy.as_bytes(connection), self._encoder.lines(deltas))
         return True
 
 

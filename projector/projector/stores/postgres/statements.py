@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from projector.fold.delta import Kind
+from projector.fold.delta import ABSENT, DELETE, PRESENT, Kind
 from projector.stores.postgres.definitions import DELETED, GUARD, SQL_TYPES, Ordering, default_literal
-from projector.stores.postgres.layout import ABSENT, DELETE, PRESENT, WORD, Layout, Slot, wire_type
+from projector.stores.postgres.layout import WORD, Layout, Slot, wire_type
 
 # Days apart from the rest: the product of a float and an interval is exact only up to some centuries.
 _INSTANT = sql.SQL(
@@ -88,16 +88,16 @@ def merge(table: Table, source: sql.Composable) -> sql.Composed:
     layout = table.layout
     clauses: list[sql.Composable] = [
         sql.SQL("MERGE INTO {} AS t USING {} ON ({})").format(table.identifier, source, _match(layout)),
-        sql.SQL("WHEN MATCHED AND s.f & {0} = {0} THEN DELETE").format(sql.Literal(PRESENT | DELETE)),
+        sql.SQL("WHEN MATCHED AND s.m0 & {0} = {0} THEN DELETE").format(sql.Literal(PRESENT | DELETE)),
     ]
     if layout.slots:
         sets = [
             sql.SQL("{} = {}").format(sql.Identifier(name), _value(slot, sql.SQL("t.") + sql.Identifier(name)))
             for name, slot in layout.slots.items()
         ]
-        update = sql.SQL("WHEN MATCHED AND s.f & {} <> 0 THEN UPDATE SET {}")
+        update = sql.SQL("WHEN MATCHED AND s.m0 & {} <> 0 THEN UPDATE SET {}")
         clauses.append(update.format(sql.Literal(PRESENT), sql.SQL(",\n    ").join(sets)))
-    created = sql.SQL("WHEN NOT MATCHED AND s.f & {} <> 0 THEN INSERT ({}) VALUES ({})")
+    created = sql.SQL("WHEN NOT MATCHED AND s.m0 & {} <> 0 THEN INSERT ({}) VALUES ({})")
     clauses.append(created.format(sql.Literal(ABSENT), _columns(layout), _created(layout)))
     return sql.SQL("\n").join(clauses)
 
@@ -190,7 +190,7 @@ def _value(slot: Slot, before: sql.Composable) -> sql.Composed:
 
 
 def _tested(bit: int) -> sql.Composed:
-    word, place = divmod(bit, WORD)
+    word, place = divmod(bit.bit_length() - 1, WORD)
     return sql.SQL("s.{} & {}").format(sql.Identifier(f"m{word}"), sql.Literal(1 << place))
 
 
