@@ -236,6 +236,10 @@ class Store(Protocol):
         """Those of the keys that have a row."""
         ...
 
+    def prepare(self, deltas: Writes) -> None:
+        """Do what can be done for a batch of these very deltas, while the one before may still be on its way."""
+        ...
+
     def submit(self, batch: Batch) -> None:
         """Send a transaction whose first statement is the compare-and-set of the checkpoints.
 

@@ -135,6 +135,9 @@ class MemoryStore:
         self._target.require(self._epoch, partitions)
         return {partition: self._target.place(partition) for partition in partitions}
 
+    def prepare(self, deltas: Writes) -> None:
+        pass
+
     def existing(self, keys: Collection[Key]) -> frozenset[Key]:
         self._reach()
         return frozenset(key for key in keys if key in self._target.rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from projector.fold.columns import Columns
 from projector.fold.folded import Folded
 from projector.metrics import Metrics
-from projector.ports import BadRow, Fenced, Move, Park, Source, Store, StoreUnavailable, TooManyParked
+from projector.ports import BadRow, Batch, Fenced, Move, Park, Source, Store, StoreUnavailable, TooManyParked
 from projector.worker.clock import Clock
 from projector.worker.faults import Faults, Suspect
 from projector.worker.lanes import Lanes
@@ -64,20 +64,24 @@ class Flights:
         Raises what `Source.verify`, `Store.submit` and `Store.settle` raise; what a row or a full parking place is to
         blame for, goes to the faults.
         """
-        self.land()
-        moved = self._lanes.moved
-        if not moved:
-            return
-        self._source.verify()
         undecided = self._lanes.undecided
-        existing = self._store.existing(undecided) if undecided else frozenset()
+        if undecided:
+            self.land()  # the batch before may decide
+        moved = self._lanes.moved
+        existing = self._store.existing(undecided) if undecided and moved else frozenset()
+        deltas, parked = self._lanes.decided(self._columns, existing)
+        self._store.prepare(deltas)
+        self.land()
+        if not moved or self._lanes.moved != moved:
+            return  # the target refused the batch before: nothing is in hand any more
+        self._source.verify()
         records, started = sum(lane.records for lane in moved), self._clock.now()
         suspects = [Suspect(lane, lane.first_offset, lane.next, lane.records) for lane in moved]
         folded = [lane.folded for lane in moved]
-        batch = self._lanes.send(self._columns, existing)
-        self._flight = _Flight(suspects, batch.moves, batch.parked, folded, records, len(batch.deltas), started)
+        moves = self._lanes.send()
+        self._flight = _Flight(suspects, moves, parked, folded, records, len(deltas), started)
         with self._answered(suspects):
-            self._store.submit(batch)
+            self._store.submit(Batch(moves, deltas, parked))
 
     def look(self) -> None:
         """Take note of a batch that is through."""

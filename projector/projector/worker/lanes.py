@@ -10,7 +10,7 @@ from projector.fold.delta import Key, Writes
 from projector.fold.folded import Folded
 from projector.fold.outcome import resolve, undecided
 from projector.metrics import LaneLag
-from projector.ports import Batch, Move, Park, Partition, Place, Record
+from projector.ports import Move, Park, Partition, Place, Record
 from projector.worker.pace import Hand
 
 NO_TIMESTAMP = 0
@@ -229,12 +229,11 @@ class Lanes:
         """Keys in hand whose outcome depends on whether their row exists."""
         return [key for lane in self if lane.moved for key in undecided(lane.folded)]
 
-    def send(self, columns: Columns, existing: frozenset[Key]) -> Batch:
-        """Make a batch of all that is in hand. A key that several partitions touch gets their deltas composed."""
-        lanes = self.moved
+    def decided(self, columns: Columns, existing: frozenset[Key]) -> tuple[Writes, list[Park]]:
+        """All that is in hand. A key that several partitions touch gets their deltas composed."""
         parked: list[Park] = []
         writes: Writes = {}
-        for lane in lanes:
+        for lane in self.moved:
             aside = resolve(lane.folded, existing)
             parked += [Park(lane.partition, key, event.record, event.reason) for key, event in aside]
             lane.parked.update(key for key, _ in aside)
@@ -243,8 +242,12 @@ class Lanes:
                 merged(columns, writes, deltas)
             else:
                 writes = deltas
+        return writes, parked
+
+    def send(self) -> list[Move]:
+        """All that is in hand is on its way."""
         self._since = None
-        return Batch([lane.send() for lane in lanes], writes, parked)
+        return [lane.send() for lane in self.moved]
 
 
 def timestamp_ms(record: Record) -> int | None:

@@ -3,9 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from projector.fold.delta import Writes
+from projector.fold.delta import Upsert
 from projector.ports import Batch, Fenced, StoreUnavailable
 from projector.stores.postgres import PostgresStore, load_build, messages
 from tests.contract.store_contract import FIRST, commit, counted, move
@@ -29,9 +29,9 @@ def while_copying(store: PostgresStore) -> None:
     """Stop in the middle of a COPY."""
     lines = store._encoder.lines
 
-    def stop_and_go_on(deltas: Writes) -> Iterator[bytes]:
+    def stop_and_go_on(rows: Sequence[Upsert]) -> Iterator[bytes]:
         stop(1)
-        yield from lines(deltas)
+        yield from lines(rows)
 
     store._encoder.lines = stop_and_go_on  # type: ignore[method-assign]
     commit(store, [move(0, 1)], counted("a"))

@@ -226,7 +226,8 @@ def test_both_rows_of_a_delta_go_by_one_statement(build: PostgresBuild) -> None:
     """Else the second would change what the first created."""
     apart = Delta({"sum": 5}, Update({"sum": (Kind.ADD, 7)}))
     deltas: Writes = {("a", number): apart for number in range(3)}
-    blocks = list(build.open()._encoder.arrays(deltas, 1))
+    encoder = build.open()._encoder
+    blocks = list(encoder.arrays(encoder.rows(deltas), 1))
     assert [part for _, part, *_ in blocks] == [b"{0,0}", b"{1,1}", b"{2,2}"]
 
 
@@ -239,4 +240,5 @@ def test_true_in_json_is_not_one(build: PostgresBuild) -> None:
 
 
 def _lines(build: PostgresBuild, delta: Delta) -> int:
-    return b"".join(build.open()._encoder.lines({("a", 1): delta})).count(b"\n")
+    encoder = build.open()._encoder
+    return b"".join(encoder.lines(encoder.rows({("a", 1): delta}))).count(b"\n")

@@ -6,7 +6,6 @@ value it was; only then the values are looked at one by one.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from operator import itemgetter
 
 from projector.fold.delta import Delta, Kind, Upsert, Value, Writes
@@ -14,7 +13,7 @@ from projector.ports import BadRow
 from projector.spec.models import ColumnType
 from projector.spec.values import out_of_range
 from projector.stores.postgres.general import Parts
-from projector.stores.postgres.layout import WORD, Layout, Slot
+from projector.stores.postgres.layout import WORD, Layout
 from projector.stores.postgres.lines import Lines
 from projector.stores.postgres.texts import FORMS, NUL, Form
 
@@ -34,23 +33,23 @@ class Encoder:
         self._forms = [Form(kind) for kind in layout.types]
         self._key = itemgetter(*range(len(layout.key)))
 
-    def lines(self, deltas: Writes) -> Iterator[bytes]:
+    def lines(self, rows: Sequence[Upsert]) -> Iterator[bytes]:
         """Rows as COPY reads them, a block at a time. Raises BadRow."""
-        for block in self._blocks(self._rows(deltas), BLOCK_ROWS):
-            with self._blamed(deltas):
+        for block in self._blocks(rows, BLOCK_ROWS):
+            with self._blamed(block):
                 lines = self._lines.of(block)
             yield lines
 
-    def arrays(self, deltas: Writes, rows: int) -> Iterator[list[bytes]]:
-        """One array literal per source column, for about so many rows at a time. Raises BadRow."""
-        for block in self._blocks(self._rows(deltas), rows):
+    def arrays(self, rows: Sequence[Upsert], size: int) -> Iterator[list[bytes]]:
+        """One array literal per source column, for about `size` rows at a time. Raises BadRow."""
+        for block in self._blocks(rows, size):
             columns = zip(*block, strict=True)
-            with self._blamed(deltas):
+            with self._blamed(block):
                 arrays = [_literal(form.texts(column)) for column, form in zip(columns, self._forms, strict=True)]
             yield arrays
 
-    def _rows(self, deltas: Writes) -> list[Upsert]:
-        """Sorted by key: neighbours in an index are near each other, and two workers that meet do not deadlock."""
+    def rows(self, deltas: Writes) -> list[Upsert]:
+        """Source rows, sorted by key: neighbours in an index follow each other, and workers that meet do not deadlock."""
         rows = [delta for delta in deltas.values() if delta.__class__ is list]
         if len(rows) < len(deltas):
             for key, delta in deltas.items():
@@ -75,22 +74,22 @@ class Encoder:
         return [*row[:place], *words, *row[place + 1 :]]
 
     @contextmanager
-    def _blamed(self, deltas: Writes) -> Iterator[None]:
+    def _blamed(self, rows: Sequence[Upsert]) -> Iterator[None]:
         """Say which of the values cannot be encoded."""
         try:
             yield
         except _UNFIT as error:
-            raise BadRow(self._said(error, deltas)) from None
+            raise BadRow(self._said(error, rows)) from None
 
-    def _said(self, error: Exception, deltas: Writes) -> str:
+    def _said(self, error: Exception, rows: Sequence[Upsert]) -> str:
         """Which value has no text form, in words."""
-        for key, change in deltas.items():
-            for column, value in zip(self._layout.key, key, strict=True):
-                if why := _unfit(column.type, value):
-                    return f"key column {column.name}: {why}"
-            for name, value in self._values(change):
-                if why := _unfit(_travels(self._layout.slots[name], value), value):
-                    return f"column {name} of key {key!r}: {why}"
+        layout = self._layout
+        for row in rows:
+            key = tuple(row[: len(layout.key)])
+            for place, (name, kind) in enumerate(zip(layout.names, layout.types, strict=True)):
+                if why := _unfit(kind, row[place]):
+                    column, of_key = layout.described(name), place < len(key)
+                    return f"key column {column}: {why}" if of_key else f"column {column} of key {key!r}: {why}"
         return str(error)
 
     def misfit(self, deltas: Writes) -> str | None:
@@ -119,11 +118,6 @@ class Encoder:
     def column(self, source_name: str) -> str:
         """Name in the definition of a source column (`v3`, `k0`), for messages."""
         return self._layout.described(source_name)
-
-
-def _travels(slot: Slot, value: Value) -> ColumnType:
-    """Type of the text of a value: an instant is a moment in a Delta, and milliseconds in an Upsert."""
-    return slot.column.type if isinstance(value, datetime) else slot.travels_as
 
 
 def _literal(texts: Sequence[str]) -> bytes:

@@ -120,7 +120,7 @@ class PostgresParking:
         deltas = {waiting.key: delta}
         table = statements.Table(schema, name, layout)
         try:
-            for arrays in encoder.arrays(deltas, 1):
+            for arrays in encoder.arrays(encoder.rows(deltas), 1):
                 source = statements.from_literals(layout, [array.decode() for array in arrays])
                 cursor.execute(statements.write(table, source))
         except psycopg.Error as error:

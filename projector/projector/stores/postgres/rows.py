@@ -1,12 +1,12 @@
 """Rows on their way to the table: as arrays inside the message, or copied into the session's own table before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import structlog
 from psycopg import Connection, errors, pq, sql
 
-from projector.fold.delta import Writes
+from projector.fold.delta import Upsert, Writes
 from projector.stores.postgres import statements
 from projector.stores.postgres.encode import Encoder
 from projector.stores.postgres.statements import STAGE, Table
@@ -46,6 +46,7 @@ class Writer:
         self._copy_from = copy_from
         self._create = statements.create_stage(table.layout)
         self._copy = statements.copy_to_stage()
+        self._prepared: tuple[Writes, list[Upsert]] | None = None
         self._may_stage = True
         self._staged = False
 
@@ -56,11 +57,17 @@ class Writer:
         for way, make in _MAKERS.items():
             connection.execute(statements.prepare(way, self._table.layout, make(self._table, source)))
 
+    def prepare(self, deltas: Writes) -> None:
+        """Have the rows sorted before they are brought."""
+        self._prepared = deltas, self._encoder.rows(deltas)
+
     def bring(self, connection: Connection, wire: Wire, deltas: Writes) -> Rows:
         """Encode the batch; copy it to the server if it is large. Raises psycopg.Error, BadRow, StoreUnavailable."""
-        if len(deltas) >= self._copy_from and self._copied(connection, wire, deltas):
+        prepared, self._prepared = self._prepared, None
+        rows = prepared[1] if prepared is not None and prepared[0] is deltas else self._encoder.rows(deltas)
+        if len(rows) >= self._copy_from and self._copied(connection, wire, rows):
             return lambda way: self._from_stage(connection, way)
-        return _executes(connection, list(self._encoder.arrays(deltas, ARRAY_ROWS)))
+        return _executes(connection, list(self._encoder.arrays(rows, ARRAY_ROWS)))
 
     def written(self) -> None:
         """What was brought last was written, and the stage is empty."""
@@ -70,7 +77,7 @@ class Writer:
         write = _MAKERS[way](self._table, statements.from_stage())
         return (write + sql.SQL("; ") + _TRUNCATE).as_bytes(connection)
 
-    def _copied(self, connection: Connection, wire: Wire, deltas: Writes) -> bool:
+    def _copied(self, connection: Connection, wire: Wire, rows: Sequence[Upsert]) -> bool:
         """Bring the rows into the session's own table; False where the role may not have one."""
         if not self._may_stage:
             return False
@@ -83,7 +90,7 @@ class Writer:
         if self._staged:
             wire.ask(_TRUNCATE.as_bytes(connection))
         self._staged = True
-        wire.copy(self._copy.as_bytes(connection), self._encoder.lines(deltas))
+        wire.copy(self._copy.as_bytes(connection), self._encoder.lines(rows))
         return True
 
 

@@ -144,6 +144,10 @@ class PostgresStore:
             rows = self._ask(self._existing, *map(list, zip(*asked, strict=True)))
         return frozenset(asked[number - 1] for (number,) in rows)
 
+    def prepare(self, deltas: Writes) -> None:
+        """Sort the rows."""
+        self._writer.prepare(deltas)
+
     def submit(self, batch: Batch) -> None:
         """Send a transaction whose first statement is the compare-and-set; returns when the server has all of it.
 
