@@ -1,6 +1,7 @@
 """`make bench`: the engine beside its limits, on the sandbox's Kafka and PostgreSQL. See docs/benchmarks.md."""
 
 import os
+import platform
 import signal
 import sys
 import time
@@ -28,8 +29,8 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--events", type=click.IntRange(1_000), default=2_000_000, show_default=True, help="Order-like events.")
-@click.option("--uniform-events", type=click.IntRange(1_000), help="Events of uniform keys; default: the same.")
+@click.option("--events", type=click.IntRange(1_000), default=6_000_000, show_default=True, help="Order-like events.")
+@click.option("--uniform-events", type=click.IntRange(1_000), default=2_000_000, show_default=True, help="Events of uniform keys.")
 @click.option(
     "--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs, of which the median counts."
 )
@@ -40,7 +41,7 @@ def main() -> None:
 @click.option("--strict", is_flag=True, help="Exit code 1 where a bound is missed.")
 def run(
     events: int,
-    uniform_events: int | None,
+    uniform_events: int,
     repeat: int,
     live_seconds: float,
     snapshot_seconds: float,
@@ -55,7 +56,7 @@ def run(
         if "order-like" in wanted:
             bench.replays(Orders(), events, plain)
         if "uniform" in wanted:
-            bench.replays(UNIFORM, uniform_events or events, plain)
+            bench.replays(UNIFORM, uniform_events, plain)
         if "live" in wanted:
             for rate in (500, 5_000):
                 bench.live(rate, live_seconds, snapshot=False)
@@ -113,7 +114,7 @@ def _describe(report: Report) -> None:
     busy = (machine_busy() - before) / 2
     report.add("cores", os.cpu_count() or 0, "")
     report.add("cores that others kept busy before the start", busy, "")
-    say(f"{os.cpu_count()} cores, of which others keep {busy:.1f} busy")
+    say(f"{os.cpu_count()} cores, of which others keep {busy:.1f} busy; Python {platform.python_version()}")
 
 
 if __name__ == "__main__":
