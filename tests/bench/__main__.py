@@ -30,7 +30,9 @@ def main() -> None:
 
 @main.command()
 @click.option("--events", type=click.IntRange(1_000), default=6_000_000, show_default=True, help="Order-like events.")
-@click.option("--uniform-events", type=click.IntRange(1_000), default=2_000_000, show_default=True, help="Events of uniform keys.")
+@click.option(
+    "--uniform-events", type=click.IntRange(1_000), default=2_000_000, show_default=True, help="Events of uniform keys."
+)
 @click.option(
     "--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs, of which the median counts."
 )
