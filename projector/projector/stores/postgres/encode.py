@@ -49,7 +49,7 @@ class Encoder:
             yield arrays
 
     def rows(self, deltas: Writes) -> list[Upsert]:
-        """Source rows in the order of their keys: the index is gone through once, and workers that meet do not deadlock."""
+        """Source rows in the order of keys: the index is gone through once, and workers that meet do not deadlock."""
         rows = [delta for delta in deltas.values() if delta.__class__ is list]
         if len(rows) < len(deltas):
             for key, delta in deltas.items():
