@@ -36,13 +36,13 @@ from projector.worker.faults import Faults
 from projector.worker.flights import Flights
 from projector.worker.health import Health
 from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, names
+from projector.worker.mirror import Mirror
 from projector.worker.outage import Outage, SourceOutage
 from projector.worker.pace import ARRIVING_FETCH, END_ONLY_SECONDS, IDLE_FETCH, Pace
 from projector.worker.strangers import Strangers
 
 ASK_AGAIN = 10.0
 """Seconds after which the target is asked again whether the build goes on, where no commit would tell."""
-MIRROR_SECONDS = 1.0
 PUBLISH_SECONDS = 0.25
 FENCED_PAUSE = 0.5
 """Seconds in which the group can say that the partitions are another member's now."""
@@ -104,14 +104,14 @@ class Worker:
             self._landed,
         )
         self._late: StoreUnavailable | Fenced | None = None  # met where it could not be raised
+        self._mirror = Mirror(source, self._clock)
         self._target_away = Outage("target", self._clock)
         self._source_away = SourceOutage(self._clock)
         self._target_again = 0.0
         self._joined = False
         self._answered = False  # the target, since the last time it was away
-        self._far = False  # whether many records were known to be there after the last fetch
-        self._asked_at = self._end_only_at = self._mirrored_at = self._published_at = float("-inf")
-        self._unmirrored: dict[Partition, int] = {}
+        self._far, self._fetches = False, 1  # whether many records are known to be there; fetches of one turn
+        self._asked_at = self._end_only_at = self._published_at = float("-inf")
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set, then commit what is in hand and leave. Raises GivenUp."""
@@ -153,8 +153,7 @@ class Worker:
 
     def close(self) -> None:
         """Leave the group and the target."""
-        if self._unmirrored:
-            self._source.mirror(self._unmirrored)
+        self._mirror.tell_now()
         self._source.close()
         self._store.close()
 
@@ -177,8 +176,7 @@ class Worker:
         self._strangers.revoked(partitions)
         self._faults.revoked(partitions)
         self._source_away.revoked(partitions)
-        for partition in partitions:
-            self._unmirrored.pop(partition, None)
+        self._mirror.revoked(partitions)
         if partitions:
             self._metrics.rebalanced()
             _log.info("partitions revoked", partitions=names(partitions))
@@ -190,23 +188,33 @@ class Worker:
         self._place()
         if self._clock.now() >= self._target_again and not self._flights.flying:
             self._faults.look()
-        fetched = self._fetch()
-        try:
-            self._take(fetched)
-        except BaseException:
-            # Some of what was fetched is in no hand; the source would go on behind it.
-            self._drop()
-            raise
-        self._source_away.passed(fetched.records)
+        fetched = self._read()
         self._flights.look()
-        self._far = self._pace.far(self._behind())
+        behind = self._behind()
+        self._far, self._fetches = self._pace.far(behind), self._pace.fetches(behind)
         if self._due(fetched):
             self._flights.send()
         if not self._far:
             self._flights.land()
         if not self._flights.flying:
             self._faults.report()
-        self._mirror()
+        self._mirror.tell()
+
+    def _read(self) -> Fetched:
+        """Fetch and fold, several times where that is but little of what is there; what came last."""
+        left = self._fetches
+        while True:
+            left -= 1
+            fetched = self._fetch()
+            try:
+                self._take(fetched)
+            except BaseException:
+                # Some of what was fetched is in no hand; the source would go on behind it.
+                self._drop()
+                raise
+            self._source_away.passed(fetched.records)
+            if not left or not fetched.records or self._late is not None or self._due(fetched):
+                return fetched
 
     def _place(self) -> None:
         """Read the checkpoints of the lanes that wait for theirs, and send the source there."""
@@ -332,16 +340,8 @@ class Worker:
         if records == 0:
             self._end_only_at = self._clock.now()
         for move in moves:
-            self._unmirrored[move.partition] = move.next
+            self._mirror.committed(move.partition, move.next)
             self._faults.passed(move.partition, move.next)
-
-    def _mirror(self) -> None:
-        now = self._clock.now()
-        if self._unmirrored and now - self._mirrored_at >= MIRROR_SECONDS:
-            self._source.mirror(self._unmirrored)
-            self._unmirrored, self._mirrored_at = {}, now
-
-    # Faults of the surroundings.
 
     def _target_lost(self, error: StoreUnavailable) -> None:
         """Whether the last commit happened is unknown; the checkpoints will tell."""

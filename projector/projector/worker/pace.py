@@ -13,6 +13,8 @@ OLDEST_SECONDS = 5.0
 """Age of a batch; with the time of its commit well below the 10 s that a checkpoint may stand still."""
 FETCH_RECORDS = 500
 """Records of one fetch, which bounds how long a partition may be folded before the group is served again."""
+MOST_FETCHES = 8
+"""Of one turn, so that some milliseconds pass until the outcome of a commit, or a rebalance, is seen."""
 IDLE_FETCH = 0.5
 """Seconds that a fetch waits for a record: how often the loop turns when nothing comes."""
 ARRIVING_FETCH = 0.05
@@ -52,6 +54,10 @@ class Pace:
     def far(self, behind: int) -> bool:
         """Whether so many records to come are worth waiting for."""
         return behind >= self._many
+
+    def fetches(self, behind: int) -> int:
+        """How many may be folded in one turn: what else a turn does costs as much as folding some dozens of records."""
+        return max(1, min(MOST_FETCHES, behind // (4 * FETCH_RECORDS)))
 
     def due(self, hand: Hand, more: bool) -> bool:
         """Whether to commit now. `more`: many further records are there, and only have to arrive."""
