@@ -17,11 +17,15 @@ from projector.spec.definition import Definition
 
 
 class BuildState(StrEnum):
-    """Where a build stands. Replaying → CatchingUp → Live; Abandoned → Retired is the way out."""
+    """Where a build stands. Replaying → CatchingUp → Live ⇄ Warm; Abandoned → Retired is the way out.
+
+    A warm build was live and is still fed, so that readers can be given it back.
+    """
 
     REPLAYING = "Replaying"
     CATCHING_UP = "CatchingUp"
     LIVE = "Live"
+    WARM = "Warm"
     ABANDONED = "Abandoned"
     RETIRED = "Retired"
 
@@ -91,6 +95,19 @@ class ProjectionView:
     public_name: PublicName
     live_build: int | None
     builds: tuple[BuildView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwapTerms:
+    """How long a swap may hold others up.
+
+    The live build's workers stand still for at most `gate_ms`, and readers for `view_ms`. `wait_for_snapshots`: not
+    while a transaction is open whose next statement would look at the new build as it was some time ago.
+    """
+
+    gate_ms: int = 300
+    view_ms: int = 20
+    wait_for_snapshots: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +205,10 @@ class WrongState(RegistryError):
     """The build is not in a state that allows this step."""
 
 
+class SwapWaiting(RegistryError):
+    """Somebody holds the swap up, or the build is not as far as the live one; nothing was changed. Try again."""
+
+
 class ParkedChanged(RegistryError):
     """What is parked under the key is not what was read; read it again."""
 
@@ -268,6 +289,15 @@ class Registry(Protocol):
 
     def publish(self, epoch: int, build: int) -> None:
         """CatchingUp → Live for a first build: create the public view over its table. Raises TargetTaken."""
+        ...
+
+    def swap(self, epoch: int, build: int, terms: SwapTerms) -> None:
+        """Show a build that catches up or is warm under the public name; the live one becomes warm.
+
+        Readers do not go back: the build is as far as the live one in every partition when this happens. Raises
+        SwapWaiting, or WrongState where it is not to be done: objects depend on columns that change, or the build has
+        parked what the live one has not.
+        """
         ...
 
     def abandon(self, epoch: int, build: int, reason: str) -> None:

@@ -25,6 +25,7 @@ from projector.registry import (
     PublicName,
     Registry,
     RegistryError,
+    SwapTerms,
 )
 from projector.spec.definition import Definition
 from tests.support.projections import IMAGE, INSTALLATION, NOW, checkpoint
@@ -206,6 +207,15 @@ class FakeRegistry:
         self._called("publish")
         self._change(build, state=BuildState.LIVE)
         assert self.entry is not None
+        self.entry = replace(self.entry, live_build=build)
+
+    def swap(self, epoch: int, build: int, terms: SwapTerms) -> None:
+        del epoch, terms
+        self._called("swap")
+        assert self.entry is not None
+        assert self.entry.live_build is not None
+        self._change(self.entry.live_build, state=BuildState.WARM)
+        self._change(build, state=BuildState.LIVE)
         self.entry = replace(self.entry, live_build=build)
 
     def abandon(self, epoch: int, build: int, reason: str) -> None:

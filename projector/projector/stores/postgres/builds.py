@@ -21,7 +21,7 @@ WHERE installation = %s AND namespace = %s AND name = %s FOR UPDATE
 """
 _SAME = """
 SELECT number, fingerprint FROM projections.build
-WHERE projection = %s AND version = %s AND token = %s AND state IN ('Replaying', 'CatchingUp', 'Live')
+WHERE projection = %s AND version = %s AND token = %s AND state IN ('Replaying', 'CatchingUp', 'Live', 'Warm')
 """
 _NUMBER = "SELECT nextval('projections.build_number')"
 _INSERT = """
@@ -161,7 +161,7 @@ def _create(cursor: Cursor, schema: str, table: str, wish: Wish) -> None:
 def open_catch_up(cursor: Cursor, build: int) -> None:
     """Replaying → CatchingUp."""
     found = _get(cursor, build)
-    if found.state in {BuildState.CATCHING_UP, BuildState.LIVE}:
+    if found.state in {BuildState.CATCHING_UP, BuildState.LIVE, BuildState.WARM}:
         return
     _require(build, found, BuildState.REPLAYING)
     cursor.execute(_SET_STATE, (BuildState.CATCHING_UP, build))

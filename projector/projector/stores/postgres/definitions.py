@@ -71,14 +71,18 @@ def create_table(schema: str, table: str, definition: Definition) -> sql.Compose
     return sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(schema, table), sql.SQL(", ").join([*columns, key]))
 
 
-def create_view(schema: str, name: str, table_schema: str, table: str, definition: Definition) -> sql.Composed:
-    """CREATE VIEW for the public name: the declared columns of the rows that are not deleted."""
+def view_query(table_schema: str, table: str, definition: Definition) -> sql.Composed:
+    """What the public view shows of a build: the declared columns of the rows that are not deleted."""
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in definition.columns)
     guarded = ordering(definition) is Ordering.GUARDED
     there = sql.SQL(" WHERE NOT {}").format(sql.Identifier(DELETED)) if guarded else sql.SQL("")
-    return sql.SQL("CREATE VIEW {} AS SELECT {} FROM {}{}").format(
-        sql.Identifier(schema, name), columns, sql.Identifier(table_schema, table), there
-    )
+    return sql.SQL("SELECT {} FROM {}{}").format(columns, sql.Identifier(table_schema, table), there)
+
+
+def create_view(schema: str, name: str, table_schema: str, table: str, definition: Definition) -> sql.Composed:
+    """CREATE VIEW for the public name."""
+    query = view_query(table_schema, table, definition)
+    return sql.SQL("CREATE VIEW {} AS {}").format(sql.Identifier(schema, name), query)
 
 
 def parse(canonical: str) -> Definition:

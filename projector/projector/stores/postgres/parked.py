@@ -31,7 +31,7 @@ SELECT k.build, k.topic, k.topic_id, k.partition, k.key, k.first_offset, k.reaso
     (SELECT count(*) FROM projections.parked_event e WHERE e.build = k.build AND e.topic_id = k.topic_id
         AND e.partition = k.partition AND e.key_digest = k.key_digest) AS events
 FROM projections.parked_key k
-JOIN projections.build b ON b.number = k.build AND b.state IN ('Replaying', 'CatchingUp', 'Live')
+JOIN projections.build b ON b.number = k.build AND b.state IN ('Replaying', 'CatchingUp', 'Live', 'Warm')
 JOIN projections.projection p ON p.id = b.projection
 WHERE p.installation = %s AND p.namespace = %s AND p.name = %s
 ORDER BY k.parked_at, k.first_offset

@@ -10,9 +10,17 @@ from typing import TypeVar
 from psycopg import Cursor, errors
 
 from projector.ports import Ends, Partition
-from projector.registry import Deposed, ForeignRegistry, Identity, ProjectionView, PublicName, RegistryError
+from projector.registry import (
+    Deposed,
+    ForeignRegistry,
+    Identity,
+    ProjectionView,
+    PublicName,
+    RegistryError,
+    SwapTerms,
+)
 from projector.spec.definition import Definition
-from projector.stores.postgres import builds, claims, migrate, observe
+from projector.stores.postgres import builds, claims, migrate, observe, swapping
 from projector.stores.postgres.history import record
 from projector.stores.postgres.session import Session
 
@@ -88,6 +96,10 @@ class PostgresRegistry:
     def publish(self, epoch: int, build: int) -> None:
         """CatchingUp → Live for a first build."""
         self._act(epoch, lambda cursor: builds.publish(cursor, build))
+
+    def swap(self, epoch: int, build: int, terms: SwapTerms) -> None:
+        """CatchingUp or Warm → Live, Live → Warm; one statement that commits by itself."""
+        swapping.swap(self._session, self._installation, epoch, build, terms)
 
     def abandon(self, epoch: int, build: int, reason: str) -> None:
         """Give a build up; its workers are fenced when this returns."""

@@ -1,21 +1,25 @@
 """A session that is kept between calls: one short transaction per call, errors in the words of the ports."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import LiteralString, TypeVar
 
 import psycopg
 from psycopg import Connection, Cursor, errors
 
 from projector.ports import StoreUnavailable
-from projector.registry import NotPermitted
+from projector.registry import Deposed, NotPermitted, RegistryError, SwapWaiting, WrongState
 from projector.stores.postgres.connection import address, cause, connect, require_version
 
 T = TypeVar("T")
 
 _SETTINGS = {"statement_timeout": "5s", "lock_timeout": "2s"}
 """A pass of the operator must not wait longer than this for one act."""
+
+
+_REFUSALS: dict[str, type[RegistryError]] = {"PJ003": Deposed, "PJ004": SwapWaiting, "PJ005": WrongState}
+"""SQLSTATEs that `projections.swap` raises."""
 
 
 class Session:
@@ -42,6 +46,14 @@ class Session:
                     raise
                 return self._once(act)
 
+    def alone(self, query: LiteralString, values: Sequence[object]) -> None:
+        """Run one statement that commits by itself: the server does not wait for us while it holds locks."""
+        with self._turn, self._translated():
+            connection = self._connection
+            if connection is None or connection.broken:
+                connection = self._open()
+            connection.execute(query, values)
+
     def close(self) -> None:
         """Close the connection; the next call opens another."""
         with self._turn:
@@ -50,11 +62,16 @@ class Session:
                 self._connection = None
 
     def _once(self, act: Callable[[Cursor], T]) -> T:
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(self._uri, application=self._application, settings=_SETTINGS)
-            require_version(self._connection)
-        with self._connection.transaction(), self._connection.cursor() as cursor:
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = self._open()
+        with connection.transaction(), connection.cursor() as cursor:
             return act(cursor)
+
+    def _open(self) -> Connection:
+        self._connection = connect(self._uri, application=self._application, settings=_SETTINGS)
+        require_version(self._connection)
+        return self._connection
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -64,4 +81,7 @@ class Session:
             target = address(self._uri)
             raise NotPermitted(f"{target}: role {target.user} lacks a right: {cause(error)}") from None
         except psycopg.Error as error:
+            refusal = _REFUSALS.get(error.sqlstate or "")
+            if refusal is not None:
+                raise refusal(cause(error)) from None
             raise StoreUnavailable(f"{address(self._uri)}: {cause(error)}") from None
