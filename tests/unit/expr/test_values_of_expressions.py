@@ -193,16 +193,13 @@ ERRORS: list[tuple[str, str]] = [
 ]
 
 
-COLUMN_NAMES = [column["name"] for column in COLUMNS]
-
-
 def _result(text: str, column: str) -> Any:
     program = compile_definition(definition({"events": ["E"], "key": {"id": "event.id"}, "set": {column: text}}))
     into = Folded()
     program.fold([event("E", EVENT, offset=4)], into)
     upsert = into.deltas[("k",)]
     assert isinstance(upsert, list)
-    return upsert[COLUMN_NAMES.index(column)]
+    return upsert[program.columns.places[column]]
 
 
 @pytest.mark.parametrize(("text", "value"), VALUES, ids=[text for text, _ in VALUES])
