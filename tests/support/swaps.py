@@ -48,7 +48,7 @@ def advance(build: PostgresBuild, store: PostgresStore, ends: dict[Partition, in
     if not moves:
         return
     tail = [None] * (len(build.spec.definition.columns) - 2)
-    rows = [[*upsert(str(move.partition.number), move.next, *tail)] for move in moves]
+    rows = [upsert(str(move.partition.number), move.next, *tail) for move in moves]
     store.submit(Batch(moves, writes(*rows)))
     store.settle()
     at |= {move.partition: move.next for move in moves}

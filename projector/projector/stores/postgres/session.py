@@ -49,10 +49,7 @@ class Session:
     def alone(self, query: LiteralString, values: Sequence[object]) -> None:
         """Run one statement that commits by itself: the server does not wait for us while it holds locks."""
         with self._turn, self._translated():
-            connection = self._connection
-            if connection is None or connection.broken:
-                connection = self._open()
-            connection.execute(query, values)
+            self._connected().execute(query, values)
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
@@ -62,15 +59,14 @@ class Session:
                 self._connection = None
 
     def _once(self, act: Callable[[Cursor], T]) -> T:
-        connection = self._connection
-        if connection is None or connection.closed:
-            connection = self._open()
+        connection = self._connected()
         with connection.transaction(), connection.cursor() as cursor:
             return act(cursor)
 
-    def _open(self) -> Connection:
-        self._connection = connect(self._uri, application=self._application, settings=_SETTINGS)
-        require_version(self._connection)
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._uri, application=self._application, settings=_SETTINGS)
+            require_version(self._connection)
         return self._connection
 
     @contextmanager
