@@ -27,6 +27,12 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
         format('pid %s', of_pid));
 $$;
 
+-- As GRANT and REVOKE name a role of an access list.
+CREATE FUNCTION projections.grantee(of_role oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT CASE of_role WHEN 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(of_role)) END;
+$$;
+
 -- Gives a view another query. Where the columns only grow at the end it is replaced, and keeps all that it has;
 -- otherwise it is made anew with the same owner, rights, options and comments. Objects that depend on it forbid that.
 CREATE FUNCTION projections.show(of_view regclass, query text, source regclass, columns text[])
@@ -56,8 +62,7 @@ BEGIN
         RETURN;
     END IF;
     FOR one IN
-        SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, view_name, CASE a.grantee WHEN 0 THEN 'PUBLIC'
-            ELSE format('%I', pg_get_userbyid(a.grantee)) END,
+        SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, view_name, projections.grantee(a.grantee),
             CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS redo
         FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = of_view
     LOOP
@@ -65,7 +70,7 @@ BEGIN
     END LOOP;
     FOR one IN
         SELECT format('GRANT %s (%I) ON %s TO %s%s', a.privilege_type, v.attname, view_name,
-            CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(a.grantee)) END,
+            projections.grantee(a.grantee),
             CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS redo
         FROM pg_attribute v, aclexplode(v.attacl) a
         WHERE v.attrelid = of_view AND v.attnum > 0 AND v.attname = ANY (columns)
@@ -85,7 +90,7 @@ BEGIN
     EXECUTE format('CREATE VIEW %s%s AS %s', view_name, options, query);
     -- What default privileges gave it, it did not have before.
     FOR one IN
-        SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(a.grantee)) END AS role
+        SELECT DISTINCT projections.grantee(a.grantee) AS role
         FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = view_name::regclass AND a.grantee <> c.relowner
     LOOP
         EXECUTE format('REVOKE ALL ON %s FROM %s', view_name, one.role);
