@@ -19,6 +19,13 @@ from examples.shop.events import Event, events, spoiled
 
 PARTITIONS = 4
 _FLUSH_S = 60.0
+_LEADER_S = 30.0
+_LEADER_PAUSE_S = 0.1
+_NO_LEADER_YET = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+}
 
 
 class NotDelivered(Exception):
@@ -31,24 +38,43 @@ def _client(bootstrap_servers: str) -> dict[str, str | int | float | bool]:
 
 
 def create_topic(bootstrap_servers: str, topic: str, partitions: int = PARTITIONS) -> bool:
-    """Create the topic; False if it was there."""
+    """Create the topic and wait until each partition has a leader; False if the topic was there."""
     admin = AdminClient(_client(bootstrap_servers))
     wanted = NewTopic(topic, num_partitions=partitions, replication_factor=1)
+    created = True
     try:
         admin.create_topics([wanted])[topic].result(timeout=30)
     except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            return False
-        raise
-    return True
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+        created = False
+    ends(bootstrap_servers, topic)
+    return created
 
 
 def ends(bootstrap_servers: str, topic: str) -> dict[int, int]:
-    """End offset of each partition, as a reader of committed records sees it."""
+    """End offset of each partition, as a reader of committed records sees it.
+
+    A topic that was made a moment ago has no leaders yet: asked again until it answers. Raises KafkaException when it
+    does not within `_LEADER_S`.
+    """
     admin = AdminClient(_client(bootstrap_servers))
-    partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
+    deadline = time.monotonic() + _LEADER_S
+    while True:
+        try:
+            return _ends(admin, topic)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(_LEADER_PAUSE_S)
+
+
+def _ends(admin: AdminClient, topic: str) -> dict[int, int]:
+    metadata = admin.list_topics(topic, timeout=30).topics[topic]
+    if metadata.error is not None:
+        raise KafkaException(metadata.error)
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the client's stubs leave it out
-    asked = {TopicPartition(topic, number): latest for number in partitions}
+    asked = {TopicPartition(topic, number): latest for number in metadata.partitions}
     answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=30)
     return {place.partition: answer.result().offset for place, answer in answers.items()}
 
