@@ -15,7 +15,7 @@ from projection_operator.core.manifests import (
     PROJECTION_LABEL,
     VERSION,
 )
-from projection_operator.core.observation import TAKE_OVER
+from projection_operator.core.observation import HOLD_VERSION, TAKE_OVER
 from projection_operator.loop.ports import Key
 
 DEBOUNCE = 0.05
@@ -35,7 +35,8 @@ class Signatures:
         meta = body["metadata"]
         key = (meta["namespace"], meta["name"])
         annotations = meta.get("annotations") or {}
-        mark = (meta["uid"], meta.get("generation"), meta.get("deletionTimestamp"), annotations.get(TAKE_OVER))
+        said = tuple(annotations.get(name) for name in (TAKE_OVER, HOLD_VERSION))
+        mark = (meta["uid"], meta.get("generation"), meta.get("deletionTimestamp"), said)
         if _news(self._projections, key, mark, kind):
             self._wake(key, DEBOUNCE)
 

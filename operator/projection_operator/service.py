@@ -24,7 +24,7 @@ from projection_operator.metrics import Metrics
 from projection_operator.probes import Probes
 from projection_operator.settings import Settings
 from projection_operator.targets.adapters import open_databases, open_logs
-from projection_operator.targets.databases import Databases, Leader
+from projection_operator.targets.databases import Leader
 
 log = structlog.get_logger(__name__)
 
@@ -63,13 +63,15 @@ class Service:
         if installation is None or await self._unless_stopped(self._lease.acquire()) is None:
             return
         log.info("leading", holder=self._settings.holder)
-        await self._work(Site(installation, self._settings.projector_image))
+        await self._work(Site(installation, self._settings.projector_image, self._settings.max_rebuilds))
 
     async def _work(self, site: Site) -> None:
         queue: Queue[Key] = Queue()
         leader = Leader(self._settings.holder, self._lease.held)
         databases, logs = open_databases(leader, site.installation), open_logs()
-        crew = asyncio.create_task(self._crew(queue, databases, Observer(self._cluster, databases, logs, site)))
+        observer = Observer(self._cluster, databases, logs, site)
+        actor = Actor(self._cluster, databases, logs, self._lease.held)
+        crew = asyncio.create_task(self._crew(queue, observer, actor))
         try:
             await self._watch(queue)
         finally:
@@ -105,9 +107,8 @@ class Service:
                 log.warning("waiting_for_api_server", error=str(error))
             await asyncio.sleep(self._settings.lease.retry)
 
-    async def _crew(self, queue: Queue[Key], databases: Databases, observer: Observer) -> None:
+    async def _crew(self, queue: Queue[Key], observer: Observer, actor: Actor) -> None:
         """The lease keeper and the workers; that any of them ends means that we lead no more."""
-        actor = Actor(self._cluster, databases, self._lease.held)
         reconciler = Reconciler(
             self._cluster, observer, actor, queue, self._metrics, self._settings.holder, lambda: datetime.now(UTC)
         )

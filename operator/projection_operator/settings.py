@@ -23,6 +23,7 @@ class Settings:
     holder: str
     http_port: int
     workers: int
+    max_rebuilds: int
     namespaces: tuple[str, ...]
 
     @classmethod
@@ -44,6 +45,7 @@ class Settings:
             holder=f"{read.text('POD_NAME', socket.gethostname())}-{os.getpid()}-{os.urandom(3).hex()}",
             http_port=int(read.number("HTTP_PORT", 8080)),
             workers=int(read.number("WORKERS", 8)),
+            max_rebuilds=int(read.number("MAX_REBUILDS", 4)),
             namespaces=tuple(name for name in read.text("WATCH_NAMESPACES", ",").split(",") if name),
         )
 

@@ -145,6 +145,14 @@ class SourceAdmin(Protocol):
         """Milliseconds since the epoch of the first record at or after each offset; absent where there is none."""
         ...
 
+    def compacted(self, topics: Iterable[str]) -> frozenset[str]:
+        """Those of the topics whose older records the broker drops by key. Raises TopicMissing or SourceUnavailable."""
+        ...
+
+    def delete_group(self, group: str) -> None:
+        """Forget a consumer group; nothing where there is none. Raises SourceUnavailable, also while it has members."""
+        ...
+
     def close(self) -> None:
         """Release connections."""
         ...

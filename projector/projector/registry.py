@@ -30,6 +30,19 @@ class BuildState(StrEnum):
     RETIRED = "Retired"
 
 
+class Ending(StrEnum):
+    """Why a build was given up."""
+
+    ABORTED = "Aborted"
+    """A person stopped it: not begun again."""
+    REJECTED = "Rejected"
+    """A check spoke against it: not begun again."""
+    SUPERSEDED = "Superseded"
+    """Another version or token was asked for."""
+    EXPIRED = "Expired"
+    """It was live once, and kept for as long as was asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who a projection is, for ever: the installation (uid of kube-system), namespace and name."""
@@ -67,7 +80,8 @@ class CheckpointView:
 class BuildView:
     """A build as the registry has it. `token` is the rebuildToken that it was begun under.
 
-    `parked_keys` counts the row keys whose events wait because one of them could not be applied.
+    `parked_keys` counts the row keys whose events wait because one of them could not be applied. `changed_at` is when
+    the state last changed, `replayed_at` when catching up was opened. `ending` is there once it was given up.
     """
 
     number: int
@@ -83,18 +97,60 @@ class BuildView:
     reason: str
     checkpoints: tuple[CheckpointView, ...]
     worker_role: str
+    changed_at: datetime
+    consumer_group: str
+    replayed_at: datetime | None = None
+    ending: Ending | None = None
     parked_keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
+class EndedBuild:
+    """A build that was given up, whether or not something is left of it."""
+
+    number: int
+    version: str
+    token: str
+    ending: Ending
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectionView:
-    """A projection as the registry has it: builds that are not retired, newest last."""
+    """A projection as the registry has it: builds that are not retired, newest last, and the last that were given up,
+    newest first.
+    """
 
     identity: Identity
     resource_uid: str
     public_name: PublicName
     live_build: int | None
     builds: tuple[BuildView, ...]
+    ended: tuple[EndedBuild, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unmanaged:
+    """What others made on the table of a build, and a new table would lack. `ddl` makes it again, where that is known."""
+
+    kind: str
+    name: str
+    ddl: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a swap would meet. `rows` and `total_bytes` (with indexes) of the live table are the server's estimates.
+
+    `dependents` are objects that read the public view (`view app.totals`), `grants` rights on it (`SELECT to web`).
+    """
+
+    rows: int
+    total_bytes: int
+    dependents: tuple[str, ...]
+    grants: tuple[str, ...]
+    unmanaged: tuple[Unmanaged, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +158,14 @@ class SwapTerms:
     """How long a swap may hold others up.
 
     The live build's workers stand still for at most `gate_ms`, and readers for `view_ms`. `wait_for_snapshots`: not
-    while a transaction is open whose next statement would look at the new build as it was some time ago.
+    while a transaction is open whose next statement would look at the new build as it was some time ago. `ungated`:
+    partitions of the live build that the log has lost, which no other build can pass.
     """
 
     gate_ms: int = 300
     view_ms: int = 20
     wait_for_snapshots: bool = True
+    ungated: frozenset[Partition] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +358,11 @@ class Registry(Protocol):
         """
         ...
 
-    def abandon(self, epoch: int, build: int, reason: str) -> None:
+    def survey(self, identity: Identity) -> Survey | None:
+        """What a swap would meet; None where nothing is live."""
+        ...
+
+    def abandon(self, epoch: int, build: int, ending: Ending, reason: str) -> None:
         """Give a build up: its workers are fenced from this moment. Not for the live build."""
         ...
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
+from projection_operator.core import lag
 from projection_operator.core.events import Event
 from projection_operator.core.observation import Site, SourceView, Unknown, WorkerAccess
 from projection_operator.kube.client import Refused, Unavailable
@@ -20,15 +22,20 @@ from projector.ports import Ends, Partition
 from projector.registry import (
     BuildState,
     BuildView,
+    EndedBuild,
+    Ending,
     Identity,
     ProjectionView,
     PublicName,
     Registry,
     RegistryError,
+    Survey,
     SwapTerms,
+    SwapWaiting,
+    WrongState,
 )
 from projector.spec.definition import Definition
-from tests.support.projections import IMAGE, INSTALLATION, NOW, checkpoint
+from tests.support.projections import IMAGE, INSTALLATION, NOW, SURVEY, checkpoint
 from tests.support.specs import spec_data
 
 KEY = ("shop", "orders")
@@ -129,6 +136,8 @@ class FakeRegistry:
         self.retired: list[int] = []
         self.calls: list[str] = []
         self.refuses: RegistryError | None = None
+        self.surveyed = SURVEY
+        self.now = NOW
         self._numbers = 0
 
     def _called(self, name: str) -> None:
@@ -141,11 +150,17 @@ class FakeRegistry:
         builds = tuple(replace(one, **changes) if one.number == number else one for one in self.entry.builds)
         self.entry = replace(self.entry, builds=builds)
 
+    def _get(self, number: int | None) -> BuildView:
+        assert self.entry is not None
+        return next(one for one in self.entry.builds if one.number == number)
+
     def moves_to(self, number: int, *at: int) -> None:
         """Workers moved the checkpoints."""
         assert self.entry is not None
-        build = next(one for one in self.entry.builds if one.number == number)
-        moved = tuple(replace(point, next_offset=to) for point, to in zip(build.checkpoints, at, strict=True))
+        build = self._get(number)
+        moved = tuple(
+            replace(point, next_offset=to, moved_at=self.now) for point, to in zip(build.checkpoints, at, strict=True)
+        )
         self._change(number, checkpoints=moved)
 
     def take_leadership(self, holder: str, take_over: str | None = None) -> int:
@@ -179,8 +194,9 @@ class FakeRegistry:
         self._numbers += 1
         build = BuildView(
             self._numbers, version, token, BuildState.REPLAYING, epoch, definition, definition.fingerprint,
-            f"t__b{self._numbers}", NOW, None, "",
+            f"t__b{self._numbers}", self.now, None, "",
             tuple(checkpoint(partition, ends.start, ends.end) for partition, ends in partitions.items()), worker_role,
+            self.now, f"projections.{INSTALLATION[:8]}.shop.orders.b{self._numbers}",
         )  # fmt: skip
         self.entry = replace(self.entry, builds=(*self.entry.builds, build))
         return self._numbers
@@ -200,28 +216,47 @@ class FakeRegistry:
     def open_catch_up(self, epoch: int, build: int) -> None:
         del epoch
         self._called("open_catch_up")
-        self._change(build, state=BuildState.CATCHING_UP)
+        self._change(build, state=BuildState.CATCHING_UP, changed_at=self.now, replayed_at=self.now)
 
     def publish(self, epoch: int, build: int) -> None:
         del epoch
         self._called("publish")
-        self._change(build, state=BuildState.LIVE)
+        self._change(build, state=BuildState.LIVE, changed_at=self.now, published_at=self.now)
         assert self.entry is not None
         self.entry = replace(self.entry, live_build=build)
 
     def swap(self, epoch: int, build: int, terms: SwapTerms) -> None:
-        del epoch, terms
+        del epoch
         self._called("swap")
         assert self.entry is not None
-        assert self.entry.live_build is not None
-        self._change(self.entry.live_build, state=BuildState.WARM)
-        self._change(build, state=BuildState.LIVE)
+        live = self._get(self.entry.live_build)
+        coming = self._get(build)
+        if live.number == build:
+            return
+        if coming.state not in {BuildState.CATCHING_UP, BuildState.WARM}:
+            raise WrongState(f"build {build} is {coming.state}")
+        if lag.behind(coming, live, terms.ungated):
+            raise SwapWaiting(f"build {build} is behind build {live.number}")
+        self._change(live.number, state=BuildState.WARM, changed_at=self.now)
+        self._change(build, state=BuildState.LIVE, changed_at=self.now, published_at=self.now)
         self.entry = replace(self.entry, live_build=build)
 
-    def abandon(self, epoch: int, build: int, reason: str) -> None:
-        del epoch, reason
+    def survey(self, identity: Identity) -> Survey | None:
+        del identity
+        return None if self.entry is None or self.entry.live_build is None else self.surveyed
+
+    def abandon(self, epoch: int, build: int, ending: Ending, reason: str) -> None:
+        del epoch
         self._called("abandon")
-        self._change(build, state=BuildState.ABANDONED)
+        assert self.entry is not None
+        one = self._get(build)
+        if one.state in {BuildState.ABANDONED, BuildState.RETIRED}:
+            return
+        if build == self.entry.live_build:
+            raise WrongState(f"build {build} is live")
+        self._change(build, state=BuildState.ABANDONED, ending=ending, reason=reason, changed_at=self.now)
+        ended = EndedBuild(build, one.version, one.token, ending, reason, self.now)
+        self.entry = replace(self.entry, ended=(ended, *self.entry.ended))
 
     def retire(self, epoch: int, build: int) -> None:
         del epoch
@@ -253,6 +288,10 @@ class FakeDatabases:
         del database
         return self.down or self.registry.observe(identity)
 
+    async def survey(self, database: Database, identity: Identity) -> Survey | Unknown | None:
+        del database
+        return self.down or self.registry.survey(identity)
+
     async def worker(self, database: Database) -> WorkerAccess | Unknown:
         return self.down or WorkerAccess(database.uri.split("//")[1].split("@")[0])
 
@@ -269,6 +308,9 @@ class FakeLogs:
 
     def __init__(self) -> None:
         self.view: SourceView | Unknown = SourceView({Partition("orders", "id-1", n): Ends(0, 100) for n in range(2)})
+        self.compacts: frozenset[str] | Unknown = frozenset()
+        self.keeps_groups = False
+        self.forgotten: list[str] = []
 
     def grows_to(self, *ends: int) -> None:
         """Producers wrote."""
@@ -286,6 +328,17 @@ class FakeLogs:
         behind = unread(self.view.ends)
         return replace(self.view, oldest={one: int(NOW.timestamp() * 1000) - 4_000 for one in behind})
 
+    async def compacted(self, servers: Sequence[str], topics: Sequence[str]) -> frozenset[str] | Unknown:
+        del servers, topics
+        return self.compacts
+
+    async def forget(self, servers: Sequence[str], group: str) -> bool:
+        del servers
+        if self.keeps_groups:
+            return False
+        self.forgotten.append(group)
+        return True
+
 
 class World:
     """All of it, and the loop."""
@@ -297,8 +350,18 @@ class World:
         self.metrics = Metrics()
         site = Site(INSTALLATION, IMAGE)
         observer = Observer(self.cluster, self.databases, self.logs, site)
-        actor = Actor(self.cluster, self.databases, lambda: self.leads)
-        self.reconciler = Reconciler(self.cluster, observer, actor, self.queue, self.metrics, "operator-0", lambda: NOW)
+        actor = Actor(self.cluster, self.databases, self.logs, lambda: self.leads)
+        self.reconciler = Reconciler(
+            self.cluster, observer, actor, self.queue, self.metrics, "operator-0", lambda: self.now
+        )
+
+    @property
+    def now(self) -> datetime:
+        return self.registry.now
+
+    def later(self, **length: float) -> None:
+        """Time passes."""
+        self.registry.now += timedelta(**length)
 
     @property
     def registry(self) -> FakeRegistry:

@@ -18,7 +18,7 @@ from projection_operator.core.observation import (
 )
 from projection_operator.core.reasons import Reason
 from projector.ports import Ends, Partition, Stuck
-from projector.registry import BuildState, BuildView, CheckpointView, Identity, ProjectionView, PublicName
+from projector.registry import BuildState, BuildView, CheckpointView, Identity, ProjectionView, PublicName, Survey
 from projector.spec.definition import Definition
 from projector.spec.load import load_spec
 from projector.spec.models import ProjectionSpec
@@ -35,6 +35,7 @@ ROLE = WorkerAccess("read_db_worker")
 TARGET_DOWN = Unknown(Reason.TARGET_UNAVAILABLE, "spec.target.postgresql.connectionSecretRef: db:5432/app: refused")
 SOURCE_DOWN = Unknown(Reason.SOURCE_UNAVAILABLE, "spec.source.kafka.bootstrapServers: kafka:9092: no answer")
 TOPIC_MISSING = Unknown(Reason.TOPIC_MISSING, "spec.source.kafka.topics[0]: topic 'orders' does not exist")
+SURVEY = Survey(rows=1_000, total_bytes=65_536, dependents=(), grants=("SELECT to web",), unmanaged=())
 NO_SECRET = Unknown(
     Reason.SECRET_MISSING, "spec.target.postgresql.connectionSecretRef: Secret shop/read-db does not exist"
 )
@@ -93,6 +94,8 @@ def build(
         reason="",
         checkpoints=tuple(checkpoint(Partition("orders", "topic-1", n), offset) for n, offset in enumerate(at)),
         worker_role=ROLE.role,
+        changed_at=NOW,
+        consumer_group=f"projections.11111111.shop.orders.b{number}",
     )
     return replace(base, **changes)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from projector.ports import Ends, Partition
-from projector.registry import PublicName
+from projector.registry import Ending, PublicName, SwapTerms
 from projector.spec.definition import Definition
 
 
@@ -67,9 +67,17 @@ class OpenCatchUp:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Show a build under the public name."""
+    """Show a first build under the public name."""
 
     build: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Show a build under the public name in the place of the live one, which stays warm."""
+
+    build: int
+    terms: SwapTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,16 @@ class Abandon:
     """Give a build up; its workers are fenced from then on."""
 
     build: int
+    ending: Ending
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveGroup:
+    """Let Kafka forget the consumer group of a build that was given up."""
+
+    servers: tuple[str, ...]
+    group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +119,7 @@ class RemoveFinalizer:
     """Let deletion go on."""
 
 
-BuildAction = AdmitPartitions | AdmitWorker | OpenCatchUp | Publish | Abandon | Retire
+BuildAction = AdmitPartitions | AdmitWorker | OpenCatchUp | Publish | Swap | Abandon | Retire
 RegistryAction = Claim | BeginBuild | BuildAction | DeleteProjection
 ClusterAction = EnsureDeployment | RemoveDeployment | AddFinalizer | RemoveFinalizer
-Action = RegistryAction | ClusterAction
+Action = RegistryAction | ClusterAction | RemoveGroup

@@ -5,9 +5,17 @@ from datetime import datetime
 from functools import cached_property
 
 from projection_operator.core import lag
-from projection_operator.core.observation import FINALIZER, Child, Observation, SourceView, Unknown
+from projection_operator.core.observation import (
+    FINALIZER,
+    HOLD_VERSION,
+    Child,
+    Observation,
+    SourceView,
+    Topics,
+    Unknown,
+)
 from projection_operator.core.reasons import Reason
-from projector.registry import BuildState, BuildView, Identity, ProjectionView, PublicName
+from projector.registry import BuildState, BuildView, EndedBuild, Ending, Identity, ProjectionView, PublicName
 from projector.spec.models import ProjectionSpec
 
 
@@ -65,6 +73,35 @@ class Case:
         return self.live or self.candidate
 
     @cached_property
+    def warm(self) -> tuple[BuildView, ...]:
+        """Builds that were live and are kept."""
+        return tuple(build for build in self._builds if build.state is BuildState.WARM)
+
+    @cached_property
+    def returning(self) -> BuildView | None:
+        """The kept build that is asked for in the place of the live one."""
+        if self.live is None or self.asked(self.live):
+            return None
+        return max(filter(self.asked, self.warm), key=lambda build: build.number, default=None)
+
+    @cached_property
+    def held(self) -> str | None:
+        """The version that an annotation holds, whatever the spec says."""
+        return self.obs.resource.annotations.get(HOLD_VERSION) or None
+
+    @cached_property
+    def held_against_spec(self) -> bool:
+        """Whether the annotation holds another version than the spec asks for."""
+        return self.held is not None and self.spec is not None and self.held != self.spec.version
+
+    @cached_property
+    def ended(self) -> EndedBuild | None:
+        """The attempt at what the spec asks for that ended for good."""
+        found = () if self.view is None else self.view.ended
+        final = (Ending.ABORTED, Ending.REJECTED)
+        return next((one for one in found if self._of_spec(one.version, one.token) and one.ending in final), None)
+
+    @cached_property
     def kept(self) -> tuple[BuildView, ...]:
         """Builds that are not given up."""
         return tuple(build for build in self._builds if build.state is not BuildState.ABANDONED)
@@ -94,59 +131,71 @@ class Case:
         return FINALIZER in self.obs.resource.finalizers
 
     def asked(self, build: BuildView) -> bool:
-        """Whether `build` is of the version and token that the spec asks for."""
-        return self.spec is not None and (build.version, build.token) == (self.spec.version, self.spec.rebuild_token)
+        """Whether `build` is what is to serve: by the spec's version and token, or by the version that is held."""
+        if self.held is not None:
+            return build.version == self.held
+        return self._of_spec(build.version, build.token)
+
+    def _of_spec(self, version: str, token: str) -> bool:
+        return self.spec is not None and (version, token) == (self.spec.version, self.spec.rebuild_token)
 
     def redefined(self, build: BuildView) -> bool:
         """Whether the spec changed the definition of `build` under the same version and token."""
         definition = self.obs.desired.definition
-        return definition is not None and self.asked(build) and definition.fingerprint != build.fingerprint
+        same = self._of_spec(build.version, build.token)
+        return definition is not None and same and definition.fingerprint != build.fingerprint
+
+    def log(self, topics: Topics) -> SourceView | Unknown:
+        """The log of these topics."""
+        return self.obs.logs.get(topics, self.obs.source)
+
+    def log_of(self, build: BuildView) -> SourceView | Unknown:
+        """The log that `build` reads."""
+        return self.log(build.definition.topics)
+
+    @cached_property
+    def log_of_spec(self) -> SourceView | Unknown:
+        """The log that the spec asks for."""
+        return self.obs.source if self.spec is None else self.log(self.spec.source.kafka.topics)
+
+    def lag_of(self, build: BuildView) -> lag.Lag | Unknown:
+        """How far `build` is behind its log."""
+        return lag.measure(build, self.log_of(build), self.now)
 
     @cached_property
     def lag(self) -> lag.Lag | Unknown:
         """Of the current build."""
         if self.current is None:
             return Unknown(Reason.NO_BUILD, "nothing has been built yet")
-        return lag.measure(self.current, self.obs.source, self.now)
+        return self.lag_of(self.current)
 
-    @cached_property
-    def misfit(self) -> Unknown | None:
-        """Why the current build and the log do not fit, as far as both are known; a topic that is gone included."""
-        source, build = self.obs.source, self.current
-        if build is None:
-            return None
+    def misfit_of(self, build: BuildView) -> Unknown | None:
+        """Why `build` and its log do not fit, as far as both are known; a topic that is gone included."""
+        source = self.log_of(build)
         if isinstance(source, SourceView):
             return lag.source_changed(build, source) or lag.grown(build, source)
         return source if source.reason is Reason.TOPIC_MISSING else None
 
     @cached_property
-    def stuck(self) -> Unknown | None:
-        """Events that stand in the way of the current build."""
-        return None if self.current is None else lag.stuck(self.current, self._identity)
+    def misfit(self) -> Unknown | None:
+        """Of the current build."""
+        return None if self.current is None else self.misfit_of(self.current)
 
     @cached_property
-    def blocked(self) -> Unknown | None:
-        """Open transactions that hide events from the current build for too long."""
-        source, build = self.obs.source, self.current
-        if build is None or self.spec is None or not isinstance(source, SourceView):
-            return None
-        return lag.blocked(build, source, self.spec.source.kafka.bootstrap_servers, self.now)
-
-    @cached_property
-    def parked(self) -> Unknown | None:
-        """Keys of the current build that wait behind events that could not be applied."""
-        return None if self.current is None else lag.parked(self.current, self._identity)
-
-    @cached_property
-    def _identity(self) -> Identity:
+    def identity(self) -> Identity:
+        """Who the projection is, in the registry and in commands."""
         resource = self.obs.resource
         return Identity(self.obs.site.installation, resource.namespace, resource.name)
+
+    def child_of(self, build: BuildView) -> Child | None:
+        """The Deployment of `build`."""
+        return next((child for child in self.children if child.build == build.number), None)
 
     @cached_property
     def child(self) -> Child | None:
         """The Deployment of the current build; where the registry is silent, the newest there is."""
         if self.current is not None:
-            return next((child for child in self.children if child.build == self.current.number), None)
+            return self.child_of(self.current)
         if isinstance(self.obs.registry, Unknown):
             return max(self.children, key=lambda child: child.build, default=None)
         return None

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from projection_operator.core.actions import Action, EnsureDeployment, RemoveDeployment
+from projection_operator.core.actions import Action, EnsureDeployment, RemoveDeployment, RemoveGroup, Retire
 from projection_operator.core.case import Case
-from projection_operator.core.edges import Outcome, outcome
+from projection_operator.core.edges import outcome
 from projection_operator.core.events import Event, events
 from projection_operator.core.lag import Lag
 from projection_operator.core.observation import Observation
+from projection_operator.core.outcome import Outcome
 from projection_operator.core.reasons import Reason, patience
 from projection_operator.core.report import report
 from projection_operator.core.status import Status
@@ -16,6 +17,9 @@ from projection_operator.core.upkeep import upkeep
 
 SOON = 0.2
 """Seconds until what an act on the registry or a finalizer did is looked at."""
+
+CLEARING = 1.0
+"""Seconds between tries to remove what is left of a build; its pods may take a while to end."""
 
 FOLLOWING = 3.0
 """Seconds between looks while lag is above zero or moving."""
@@ -55,7 +59,10 @@ def _again(case: Case, said: Outcome, status: Status, actions: tuple[Action, ...
     if case.obs.refused is not None:
         return patience(case.obs.refused.reason)
     # Deployments wake the loop by their own events.
-    if any(not isinstance(action, EnsureDeployment | RemoveDeployment) for action in actions):
+    acts = [action for action in actions if not isinstance(action, EnsureDeployment | RemoveDeployment)]
+    if acts:
+        return CLEARING if all(isinstance(action, RemoveGroup | Retire) for action in acts) else SOON
+    if said.reason is Reason.PLANNED:
         return SOON
     reasons = (said.reason, *(Reason(condition.reason) for condition in status.conditions))
     wait = min(map(patience, reasons))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from projection_operator.core.conditions import previous
 from projection_operator.core.reasons import OUTAGES, Reason
-from projection_operator.core.status import Condition, ConditionType, Status
+from projection_operator.core.status import Condition, ConditionType, Phase, Status
 
 MESSAGE_LIMIT = 1024
 """What the API server accepts in an event."""
@@ -33,14 +33,53 @@ def _builds(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
         yield Event(
             "Normal", Reason.BUILD_BEGUN, f"build {new_candidate} of version {after.candidate.version} has begun"
         )
-    if after.candidate is not None and after.candidate.step == "CatchingUp":
-        old_step = (before.get("candidate") or {}).get("step")
-        if old_step != "CatchingUp":
-            yield Event("Normal", Reason.CATCHING_UP, f"build {new_candidate} has replayed the log and follows it now")
+    yield from _plan(before, after)
+    yield from _step(before, after)
     if after.live_build is not None and after.live_build != before.get("liveBuild"):
-        yield Event("Normal", Reason.PUBLISHED, f"version {after.live_version} (build {after.live_build}) is live")
+        yield _shown(before, after)
     elif old_candidate not in (None, new_candidate):
         yield Event("Normal", Reason.BUILD_GIVEN_UP, f"build {old_candidate} was given up")
+    yield from _retired(before, after)
+
+
+def _plan(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
+    if after.plan is not None and after.plan.hash != (before.get("plan") or {}).get("hash"):
+        plan = after.plan
+        yield Event(
+            "Normal",
+            Reason.PLANNED,
+            f"{plan.kind} from version {plan.from_version} to {plan.to_version}, {plan.events} events to read; see "
+            f"status.plan ({plan.hash})",
+        )
+
+
+def _step(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
+    if after.candidate is None or after.candidate.step == Phase.REPLAYING:
+        return
+    old = before.get("candidate") or {}
+    if old.get("build") == after.candidate.build and old.get("step") != Phase.REPLAYING:
+        return
+    message = f"build {after.candidate.build} has replayed the log and follows it now"
+    yield Event("Normal", Reason.CATCHING_UP, message)
+
+
+def _shown(before: Mapping[str, Any], after: Status) -> Event:
+    now = f"version {after.live_version} (build {after.live_build})"
+    was = before.get("liveBuild")
+    if was is None:
+        return Event("Normal", Reason.PUBLISHED, f"{now} is live")
+    instead = f"in the place of version {before.get('liveVersion')} (build {was}), which is kept"
+    if any(kept["build"] == after.live_build for kept in before.get("retained") or ()):
+        return Event("Normal", Reason.ROLLED_BACK, f"{now} is live again, {instead}")
+    return Event("Normal", Reason.SWAPPED, f"{now} is live, {instead}")
+
+
+def _retired(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
+    still = {after.live_build, *(kept.build for kept in after.retained)}
+    for kept in before.get("retained") or ():
+        if kept["build"] not in still:
+            message = f"version {kept['version']} (build {kept['build']}) is no longer kept; its table is dropped"
+            yield Event("Normal", Reason.RETIRED, message)
 
 
 _WATCHED = (ConditionType.STALLED, ConditionType.DEGRADED)

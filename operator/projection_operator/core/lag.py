@@ -9,9 +9,6 @@ from projection_operator.core.reasons import Reason
 from projector.ports import Ends, Partition
 from projector.registry import BuildView, CheckpointView, Identity
 
-CAUGHT_UP = 100
-"""Unread events at which a first build is good enough to be shown."""
-
 BLOCKED_AFTER = timedelta(seconds=90)
 """How long a partition's last stable offset may stand still while records are written behind it.
 
@@ -63,6 +60,25 @@ def source_changed(build: BuildView, source: SourceView) -> Unknown | None:
         if message:
             return Unknown(Reason.SOURCE_CHANGED, f"{field(build, checkpoint.partition.topic)}: {message}")
     return None
+
+
+def lost(build: BuildView, source: SourceView) -> frozenset[Partition]:
+    """Partitions in which no other build can come as far as `build`, since the log does not go there any more."""
+    return frozenset(
+        checkpoint.partition
+        for checkpoint in build.checkpoints
+        if checkpoint.partition not in source.ends or checkpoint.next_offset > source.ends[checkpoint.partition].end
+    )
+
+
+def behind(build: BuildView, other: BuildView, passed_over: frozenset[Partition]) -> int:
+    """Events between `build` and `other`, where `other` is farther; a partition that `build` lacks counts whole."""
+    at = {checkpoint.partition: checkpoint.next_offset for checkpoint in build.checkpoints}
+    return sum(
+        max(0, checkpoint.next_offset - at.get(checkpoint.partition, checkpoint.start))
+        for checkpoint in other.checkpoints
+        if checkpoint.partition not in passed_over
+    )
 
 
 def field(build: BuildView, topic: str) -> str:
@@ -151,14 +167,23 @@ def replayed(build: BuildView) -> bool:
     return all(checkpoint.next_offset >= checkpoint.replay_end for checkpoint in build.checkpoints)
 
 
-def percent(build: BuildView) -> int:
-    """How much of the replay is done, rounded down, so that 100 means all."""
-    total = sum(max(0, checkpoint.replay_end - checkpoint.start) for checkpoint in build.checkpoints)
-    done = sum(
+def to_replay(build: BuildView) -> int:
+    """Offsets between the starts and the ends that were fixed when the build began."""
+    return sum(max(0, checkpoint.replay_end - checkpoint.start) for checkpoint in build.checkpoints)
+
+
+def replayed_events(build: BuildView) -> int:
+    """Those of them that are done."""
+    return sum(
         max(0, min(checkpoint.next_offset, checkpoint.replay_end) - checkpoint.start)
         for checkpoint in build.checkpoints
     )
-    return 100 if total == 0 else done * 100 // total
+
+
+def percent(build: BuildView) -> int:
+    """How much of the replay is done, rounded down, so that 100 means all."""
+    total = to_replay(build)
+    return 100 if total == 0 else replayed_events(build) * 100 // total
 
 
 def stuck(build: BuildView, owner: Identity) -> Unknown | None:

@@ -25,6 +25,8 @@ HTTP_PORT = 8080
 URI_FOLDER = "/etc/projector/target"
 SCHEMA_REGISTRY_FOLDER = "/etc/projector/schema-registry"
 GRACE_SECONDS = 15
+MAX_RATE = "PROJECTOR_MAX_EVENTS_PER_SECOND"
+"""Of a replay, over all pods of the build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,17 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What runs. `version` is the build's own, which may differ from the spec's."""
+    """What runs. `version` is the build's own, which may differ from the spec's.
+
+    `max_events_per_second` is the limit of all its pods together, while it replays.
+    """
 
     build: int
     epoch: int
     version: str
     replicas: int
     image: str
+    max_events_per_second: str | None = None
 
 
 def deployment_name(name: str, build: int) -> str:
@@ -166,7 +172,7 @@ def _volume(secret: _Secret) -> dict[str, Any]:
     return {"name": secret.volume, "secret": {"secretName": secret.name, "items": items, "defaultMode": 0o440}}
 
 
-def _environment(spec: ProjectionSpec) -> dict[str, str]:
+def _environment(spec: ProjectionSpec, run: Run) -> dict[str, str]:
     """What a projector has to know beside its build's definition, which the registry holds."""
     kafka = spec.source.kafka
     found = {
@@ -176,6 +182,8 @@ def _environment(spec: ProjectionSpec) -> dict[str, str]:
         "PROJECTOR_BAD_DATA": spec.errors.bad_data,
         "PROJECTOR_MAX_PARKED_KEYS": str(spec.errors.max_parked_keys),
     }
+    if run.max_events_per_second is not None:
+        found[MAX_RATE] = run.max_events_per_second
     if kafka.schema_registry is not None:
         found["PROJECTOR_SCHEMA_REGISTRY_URL"] = kafka.schema_registry.url
         if kafka.schema_registry.credentials_secret_ref is not None:
@@ -188,7 +196,7 @@ def _container(spec: ProjectionSpec, run: Run, secrets: tuple[_Secret, ...]) -> 
         "name": CONTAINER,
         "image": run.image,
         "args": ["work", "--build", str(run.build), "--epoch", str(run.epoch)],
-        "env": [{"name": name, "value": value} for name, value in _environment(spec).items()],
+        "env": [{"name": name, "value": value} for name, value in _environment(spec, run).items()],
         "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
         "startupProbe": _probe("/healthz", period=1, failures=60),
         "livenessProbe": _probe("/healthz", period=10, failures=6),

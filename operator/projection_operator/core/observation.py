@@ -7,7 +7,7 @@ from typing import Any
 
 from projection_operator.core.reasons import Reason
 from projector.ports import Ends, Partition
-from projector.registry import ProjectionView
+from projector.registry import ProjectionView, Survey
 from projector.spec.definition import Definition
 from projector.spec.models import ProjectionSpec
 from projector.spec.problems import Problem
@@ -15,6 +15,11 @@ from projector.spec.problems import Problem
 FINALIZER = "projections.dev/cleanup"
 TAKE_OVER = "projections.dev/take-over"
 """Annotation whose value is the id of the installation whose registry is to be taken over."""
+
+HOLD_VERSION = "projections.dev/hold-version"
+"""Annotation whose value is the version to serve whatever the spec says: for emergencies, without Git."""
+
+Topics = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +113,19 @@ class Site:
 
     installation: str
     projector_image: str
+    max_rebuilds: int = 4
+    """Rebuilds beside live builds that may run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that a decision rests on. `refused` is why the last act of this very pass failed."""
+    """All that a decision rests on. `refused` is why the last act of this very pass failed.
+
+    `source` is the log of the current build (or of the spec, where there is none), `logs` those of other topics.
+    `compacted`: topics of the spec whose old records are dropped by key. `survey`: None where nothing is live or no
+    change is asked for. `rates`: events per second that a build has made lately. `rebuilding`: how many other
+    projections have a candidate beside their live build.
+    """
 
     site: Site
     resource: Resource
@@ -122,3 +135,8 @@ class Observation:
     registry: ProjectionView | Unknown | None
     source: SourceView | Unknown
     refused: Unknown | None = field(default=None)
+    logs: Mapping[Topics, SourceView | Unknown] = field(default_factory=dict)
+    compacted: frozenset[str] | Unknown = frozenset()
+    survey: Survey | Unknown | None = None
+    rates: Mapping[int, float] = field(default_factory=dict)
+    rebuilding: int = 0

@@ -15,6 +15,13 @@ class Reason(StrEnum):
     BEGINNING = "Beginning"
     REPLAYING = "Replaying"
     CATCHING_UP = "CatchingUp"
+    PLANNED = "Planned"
+    REBUILDS_LIMITED = "RebuildsLimited"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    SWAPPING = "Swapping"
+    SWAP_WAITING = "SwapWaiting"
+    ROLLING_BACK = "RollingBack"
+    HELD = "Held"
     SERVING = "Serving"
     SUSPENDED = "Suspended"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -25,6 +32,9 @@ class Reason(StrEnum):
     MEASURED = "Measured"
     AS_EXPECTED = "AsExpected"
     NO_BUILD = "NoBuild"
+    NO_REBUILD = "NoRebuild"
+    NOT_NEEDED = "NotNeeded"
+    NOT_HELD = "NotHeld"
 
     # Outages: they pass.
     TARGET_UNAVAILABLE = "TargetUnavailable"
@@ -37,7 +47,12 @@ class Reason(StrEnum):
     # A person is needed.
     INVALID_SPEC = "InvalidSpec"
     DEFINITION_CHANGED = "DefinitionChanged"
-    VERSION_CHANGE_NOT_SERVED = "VersionChangeNotServed"
+    ABORTED = "Aborted"
+    REJECTED = "Rejected"
+    PARTIAL_HISTORY = "PartialHistory"
+    NO_PROGRESS = "NoProgress"
+    SWAP_REFUSED = "SwapRefused"
+    HELD_VERSION_MISSING = "HeldVersionMissing"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason's name, not a secret
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason's name, not a secret
     SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason's name, not a secret
@@ -59,6 +74,9 @@ class Reason(StrEnum):
     # Events only.
     BUILD_BEGUN = "BuildBegun"
     PUBLISHED = "Published"
+    SWAPPED = "Swapped"
+    ROLLED_BACK = "RolledBack"
+    RETIRED = "Retired"
     BUILD_GIVEN_UP = "BuildGivenUp"
     RECOVERED = "Recovered"
 
@@ -67,7 +85,12 @@ STALLED = frozenset(
     {
         Reason.INVALID_SPEC,
         Reason.DEFINITION_CHANGED,
-        Reason.VERSION_CHANGE_NOT_SERVED,
+        Reason.ABORTED,
+        Reason.REJECTED,
+        Reason.PARTIAL_HISTORY,
+        Reason.NO_PROGRESS,
+        Reason.SWAP_REFUSED,
+        Reason.HELD_VERSION_MISSING,
         Reason.SECRET_MISSING,
         Reason.SECRET_KEY_MISSING,
         Reason.SECRET_INVALID,
@@ -105,6 +128,10 @@ ADVICE: dict[Reason, str] = {
     Reason.SOURCE_CHANGED: "Positions in the read model speak of another log. Put the old log back, or build anew.",
     Reason.PARTITIONS_GROWN: "Events of the new partitions are not folded. Build anew, with another ordering if keys "
     "moved between partitions.",
+    Reason.NO_PROGRESS: "Look at its pods; or give it up by spec.promotion.abortVersion.",
+    Reason.SWAP_REFUSED: "Mend what it names; the operator tries again by itself. The live version keeps serving.",
+    Reason.SWAP_WAITING: "The operator tries again by itself; the live version keeps serving.",
+    Reason.HELD_VERSION_MISSING: "Hold a version that is kept, or remove the annotation.",
     Reason.DEPLOYMENT_REFUSED: "Look at spec.projector and at quotas and policies of the namespace.",
     Reason.TARGET_UNAVAILABLE: "The operator tries again by itself.",
     Reason.SOURCE_UNAVAILABLE: "The operator tries again by itself.",
@@ -154,6 +181,11 @@ _ON_THE_WAY = frozenset(
         Reason.BEGINNING,
         Reason.REPLAYING,
         Reason.CATCHING_UP,
+        Reason.PLANNED,
+        Reason.REBUILDS_LIMITED,
+        Reason.SWAPPING,
+        Reason.SWAP_WAITING,
+        Reason.ROLLING_BACK,
         Reason.ABANDONING,
         Reason.DELETING,
     }

@@ -1,35 +1,39 @@
 """Status from the facts and the outcome."""
 
-from datetime import timedelta
-
-from projection_operator.core import lag
+from projection_operator.core import lag, rebuild
 from projection_operator.core.case import Case
 from projection_operator.core.conditions import Said, Truth, conditions
-from projection_operator.core.edges import Outcome
 from projection_operator.core.manifests import selector_text
 from projection_operator.core.observation import Unknown
+from projection_operator.core.outcome import Outcome
+from projection_operator.core.plan import plan
 from projection_operator.core.reasons import STALLED, Reason
-from projection_operator.core.status import Candidate, ConditionType, LagStatus, ParkedStatus, Phase, Status
-from projection_operator.core.upkeep import wanted_replicas
-from projector.registry import BuildState, BuildView
+from projection_operator.core.status import ConditionType, LagStatus, ParkedStatus, Phase, PlanStatus, Status
+from projection_operator.core.trouble import trouble
 
-PATIENCE_WITH_PODS = timedelta(seconds=20)
-"""How long pods may take to become ready before that is called trouble."""
-
-_AT_REST = frozenset({Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
+_AT_REST = frozenset({Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.HELD})
 
 
 def report(case: Case, said: Outcome) -> Status:
     """The status to write."""
-    spoken = (_ready(case, said), _reconciling(said), _stalled(said), _lag_known(case), _degraded(case))
+    spoken = (
+        _ready(case, said),
+        _reconciling(case, said),
+        _stalled(said),
+        _lag_known(case),
+        _degraded(case),
+        *rebuild.conditions(case, said),
+    )
     by_type = {condition.type: condition for condition in spoken}
     live, version = _live(case)
     return Status(
         observed_generation=case.obs.resource.generation,
-        phase=_phase(case, by_type),
+        phase=_phase(case, said, by_type),
         live_version=version,
         live_build=live,
-        candidate=_candidate(case),
+        candidate=rebuild.candidate(case, said),
+        retained=rebuild.retained(case),
+        plan=_plan(case),
         parked=_parked(case),
         lag=LagStatus(events=case.lag.events, seconds=case.lag.seconds) if isinstance(case.lag, lag.Lag) else None,
         replicas=_replicas(case),
@@ -62,12 +66,25 @@ def _ready(case: Case, said: Outcome) -> Said:
     return Said(ConditionType.READY, status, said.reason, said.message)
 
 
-def _reconciling(said: Outcome) -> Said:
+def _reconciling(case: Case, said: Outcome) -> Said:
     if said.reason in STALLED or said.reason in _AT_REST:
         reason = said.reason if said.reason in _AT_REST else Reason.SETTLED
         message = said.message if said.reason in _AT_REST else "stalled: see the condition Stalled"
         return Said(ConditionType.RECONCILING, "False", reason, message)
+    if _any_will_do(case):
+        message = f"{said.message}; spec.readinessPolicy is ServingAny, and a version serves"
+        return Said(ConditionType.RECONCILING, "False", said.reason, message)
+    hindered = None if case.live is None or case.candidate is None else trouble(case, case.candidate)
+    if hindered is not None and said.reason in _ON_THE_WAY:
+        return Said(ConditionType.RECONCILING, "True", hindered.reason, f"{said.message}; {hindered.message}")
     return Said(ConditionType.RECONCILING, "True", said.reason, said.message)
+
+
+_ON_THE_WAY = frozenset({Reason.REPLAYING, Reason.CATCHING_UP})
+
+
+def _any_will_do(case: Case) -> bool:
+    return case.live is not None and case.spec is not None and case.spec.readiness_policy == "ServingAny"
 
 
 def _stalled(said: Outcome) -> Said:
@@ -87,61 +104,38 @@ def _lag_known(case: Case) -> Said:
 def _degraded(case: Case) -> Said:
     if case.current is None:
         return Said(ConditionType.DEGRADED, "False", Reason.NO_BUILD, "nothing has been built yet")
-    trouble = _trouble(case, case.current)
-    if trouble is None:
+    found = trouble(case, case.current)
+    if found is None:
         return Said(ConditionType.DEGRADED, "False", Reason.AS_EXPECTED, "the read model is fed as the spec asks")
-    return Said(ConditionType.DEGRADED, "True", trouble.reason, trouble.message)
+    return Said(ConditionType.DEGRADED, "True", found.reason, found.message)
 
 
-def _trouble(case: Case, build: BuildView) -> Unknown | None:
-    """What keeps `build` from being fed, worst first."""
-    if case.stuck is not None:
-        return case.stuck
-    for part in (case.misfit, case.obs.worker, case.obs.source, case.blocked):
-        if isinstance(part, Unknown):
-            return part
-    return _nobody_works(case, build) or case.parked
-
-
-def _nobody_works(case: Case, build: BuildView) -> Unknown | None:
-    wanted = 0 if case.spec is None else wanted_replicas(case.spec)
-    since = None if case.child is None or case.child.ready > 0 else case.child.unavailable_since
-    if wanted == 0 or since is None or case.now - since < PATIENCE_WITH_PODS:
-        return None
-    resource = case.obs.resource
-    labels = selector_text(resource.name, build.number)
-    return Unknown(
-        Reason.NO_WORKER_READY,
-        f"0 of {wanted} projector pods are ready; see: kubectl --namespace {resource.namespace} "
-        f"describe pods --selector {labels}",
-    )
-
-
-def _phase(case: Case, said: dict[ConditionType, Said]) -> Phase:
+def _phase(case: Case, said: Outcome, conditions_: dict[ConditionType, Said]) -> Phase:
     if case.obs.resource.deleting:
         return Phase.DELETING
-    if said[ConditionType.STALLED].status == "True":
+    if conditions_[ConditionType.STALLED].status == "True":
         return Phase.STALLED
     if case.suspended:
         return Phase.SUSPENDED
-    return _phase_of_build(case, said)
+    return _phase_of_build(case, said, conditions_)
 
 
-def _phase_of_build(case: Case, said: dict[ConditionType, Said]) -> Phase:
-    if case.live is not None:
-        return Phase.DEGRADED if said[ConditionType.DEGRADED].status == "True" else Phase.LIVE
-    if said[ConditionType.READY].status == "Unknown":
+def _phase_of_build(case: Case, said: Outcome, conditions_: dict[ConditionType, Said]) -> Phase:
+    degraded = conditions_[ConditionType.DEGRADED].status == "True"
+    unknown = conditions_[ConditionType.READY].status == "Unknown"
+    if (degraded and case.live is not None) or unknown:
         return Phase.DEGRADED
-    if case.candidate is not None:
-        return Phase.REPLAYING if case.candidate.state is BuildState.REPLAYING else Phase.CATCHING_UP
-    return Phase.PENDING
+    if case.returning is not None:
+        return Phase.ROLLING_BACK
+    if case.candidate is not None and case.held is None:
+        return rebuild.step(case, said)
+    return Phase.PENDING if case.live is None else Phase.LIVE
 
 
-def _candidate(case: Case) -> Candidate | None:
-    build = case.candidate
-    if build is None:
-        return None
-    return Candidate(version=build.version, build=build.number, step=build.state, percent=lag.percent(build))
+def _plan(case: Case) -> PlanStatus | None:
+    """Told while the change is not made; a plan that cannot be made now is not the one of before."""
+    found = plan(case)
+    return found if isinstance(found, PlanStatus) else None
 
 
 def _parked(case: Case) -> ParkedStatus | None:

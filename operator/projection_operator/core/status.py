@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from projector.spec.models import Model
+from projector.spec.base import Model
 
 Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
 
@@ -18,6 +18,9 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     LAG_KNOWN = "LagKnown"
     DEGRADED = "Degraded"
+    REBUILDING = "Rebuilding"
+    APPROVAL_REQUIRED = "ApprovalRequired"
+    HELD = "Held"
 
 
 class Phase(StrEnum):
@@ -26,6 +29,9 @@ class Phase(StrEnum):
     PENDING = "Pending"
     REPLAYING = "Replaying"
     CATCHING_UP = "CatchingUp"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    SWAPPING = "Swapping"
+    ROLLING_BACK = "RollingBack"
     LIVE = "Live"
     SUSPENDED = "Suspended"
     STALLED = "Stalled"
@@ -51,8 +57,48 @@ class Candidate(Model):
 
     version: str
     build: Int64
-    step: Annotated[str, Field(description="Replaying or CatchingUp.")]
+    step: Annotated[str, Field(description="Replaying, CatchingUp, AwaitingApproval or Swapping.")]
     percent: Annotated[int, Field(ge=0, le=100, description="How much of the replay is done.")]
+    events_per_second: Annotated[Int64 | None, Field(description="Rate of the last half minute.")] = None
+    eta: Annotated[
+        str | None, Field(description="When the replay ends at this rate.", json_schema_extra={"format": "date-time"})
+    ] = None
+
+
+class Retained(Model):
+    """A build that was live and is kept."""
+
+    version: str
+    build: Int64
+    fed: Annotated[bool, Field(description="Whether projectors keep it as far as the live one.")]
+    until: Annotated[str, Field(description="When it is dropped.", json_schema_extra={"format": "date-time"})]
+
+
+Lines = Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=256)]
+
+
+class PlanStatus(Model):
+    """What the change that is asked for will do. Told before anything is created."""
+
+    hash: Annotated[str, Field(description="For promotion.approvedPlan; another plan has another.")]
+    kind: Annotated[Literal["Replay", "Rollback"], Field(description="Rollback: a kept table is shown again.")]
+    from_version: str
+    from_build: Int64
+    to_version: str
+    events: Annotated[Int64, Field(description="Events to read.")]
+    seconds: Annotated[Int64 | None, Field(description="At the rate of the live build's own replay.")] = None
+    bytes: Annotated[Int64 | None, Field(description="Disk that is needed besides: the live table with indexes.")] = (
+        None
+    )
+    creates: Annotated[Lines, Field(description="What will be created.")] = ()
+    drops: Annotated[Lines, Field(description="What will be dropped, and when.")] = ()
+    columns: Annotated[Lines, Field(description="+ added, - removed, ~ of another type.")] = ()
+    dependents: Annotated[Lines, Field(description="Objects that read the public view.")] = ()
+    grants: Annotated[Lines, Field(description="Rights on the public view; they are kept.")] = ()
+    unmanaged: Annotated[
+        Lines, Field(description="What others made on the live table, and the new one will lack.")
+    ] = ()
+    warnings: Lines = ()
 
 
 class LagStatus(Model):
@@ -78,6 +124,8 @@ class Status(Model):
     live_version: Annotated[str | None, Field(description="Version that the public name shows.")] = None
     live_build: Annotated[Int64 | None, Field(description="Build that the public name shows.")] = None
     candidate: Candidate | None = None
+    retained: Annotated[tuple[Retained, ...], Field(max_length=64)] = ()
+    plan: PlanStatus | None = None
     lag: LagStatus | None = None
     parked: ParkedStatus | None = None
     replicas: Annotated[int | None, Field(description="Projector pods of the build in work.")] = None

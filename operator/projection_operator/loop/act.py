@@ -18,13 +18,15 @@ from projection_operator.core.actions import (
     RegistryAction,
     RemoveDeployment,
     RemoveFinalizer,
+    RemoveGroup,
     Retire,
+    Swap,
 )
 from projection_operator.core.observation import FINALIZER, Resource, Unknown
 from projection_operator.core.reasons import Reason
 from projection_operator.kube.client import Refused, Unavailable, conflict
 from projection_operator.loop.observe import Seen
-from projection_operator.loop.ports import Cluster, Databases
+from projection_operator.loop.ports import Cluster, Databases, Logs
 from projection_operator.targets.failures import Failure
 from projector.registry import Registry
 
@@ -33,11 +35,15 @@ class NotLeading(Exception):
     """Leadership was lost: stop at once, write nothing."""
 
 
+class NotYet(Exception):
+    """What was asked cannot be done now, and the rest waits for it; nothing is wrong."""
+
+
 class Actor:
     """Does what a decision asks."""
 
-    def __init__(self, cluster: Cluster, databases: Databases, held: Callable[[], bool]) -> None:
-        self._cluster, self._databases, self._held = cluster, databases, held
+    def __init__(self, cluster: Cluster, databases: Databases, logs: Logs, held: Callable[[], bool]) -> None:
+        self._cluster, self._databases, self._logs, self._held = cluster, databases, logs, held
 
     def require_leadership(self) -> None:
         """Raise NotLeading unless this process leads."""
@@ -50,6 +56,8 @@ class Actor:
             for action in actions:
                 self.require_leadership()
                 await self._one(seen, action)
+        except NotYet:
+            return None
         except Failure as failure:
             return failure.unknown
         except Unavailable as error:
@@ -67,6 +75,9 @@ class Actor:
                 await self._finalizers(resource, [FINALIZER])
             case RemoveFinalizer():
                 await self._finalizers(resource, [])
+            case RemoveGroup():
+                if not await self._logs.forget(action.servers, action.group):
+                    raise NotYet
             case _:
                 await self._on_registry(seen, action)
 
@@ -97,15 +108,16 @@ class Actor:
             await self._databases.act(seen.admin, seen.take_over, registry_call(seen, action))
         except Failure as failure:
             if isinstance(action, DeleteProjection):
-                raise _in_use(failure) from failure
+                raise _lasting(failure, Reason.TARGET_IN_USE) from failure
+            if isinstance(action, Swap):
+                raise _lasting(failure, Reason.SWAP_REFUSED) from failure
             raise
 
 
-def _in_use(failure: Failure) -> Failure:
-    # What is out of step while tables are dropped does not pass by itself: objects of others depend on them.
+def _lasting(failure: Failure, reason: Reason) -> Failure:
+    # What is out of step here does not pass by itself: objects of others depend on what is to be dropped or replaced.
     known = failure.unknown
-    reason = Reason.TARGET_IN_USE if known.reason is Reason.OUT_OF_STEP else known.reason
-    return Failure(Unknown(reason, known.message))
+    return Failure(Unknown(reason if known.reason is Reason.OUT_OF_STEP else known.reason, known.message))
 
 
 def registry_call(seen: Seen, action: RegistryAction) -> Callable[[Registry, int], object]:
@@ -137,7 +149,9 @@ def _on_build(registry: Registry, epoch: int, action: BuildAction) -> None:
             registry.open_catch_up(epoch, action.build)
         case Publish():
             registry.publish(epoch, action.build)
+        case Swap():
+            registry.swap(epoch, action.build, action.terms)
         case Abandon():
-            registry.abandon(epoch, action.build, action.reason)
+            registry.abandon(epoch, action.build, action.ending, action.reason)
         case Retire():
             registry.retire(epoch, action.build)

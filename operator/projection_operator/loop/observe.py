@@ -1,6 +1,7 @@
 """Observing: each read has its time limit, and what could not be read is Unknown."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,18 +20,20 @@ from projection_operator.core.observation import (
     Resource,
     Site,
     SourceView,
+    Topics,
     Unknown,
     WorkerAccess,
 )
 from projection_operator.core.reasons import Reason
 from projection_operator.kube.client import Refused, Unavailable
 from projection_operator.loop.ports import Cluster, Databases, Key, Logs, Object
+from projection_operator.loop.rates import Rates
 from projection_operator.targets.databases import Database
 from projector.fold.validate import validate
 from projector.ports import Ends, Partition
 from projector.registry import BuildView, Identity, ProjectionView
 from projector.spec.load import load_spec
-from projector.spec.models import CredentialsRef, ProjectionSpec, SecretRef
+from projector.spec.models import CredentialsRef, KafkaSource, ProjectionSpec, SecretRef
 from projector.spec.problems import InvalidSpec
 
 TARGET = "spec.target.postgresql"
@@ -55,11 +58,14 @@ class Observer:
         self._cluster, self._databases, self._logs, self._site = cluster, databases, logs, site
         self._specs: dict[Key, tuple[object, Desired]] = {}
         self._admins: dict[Key, Database] = {}
+        self._rebuilding: set[Key] = set()
+        self._rates = Rates(time.monotonic)
 
     def forget(self, key: Key) -> None:
         """The Projection is gone."""
         self._specs.pop(key, None)
         self._admins.pop(key, None)
+        self._rebuilding.discard(key)
 
     async def observe(self, body: Object) -> Seen:
         """See everything about one Projection."""
@@ -71,10 +77,11 @@ class Observer:
         identity = Identity(self._site.installation, resource.namespace, resource.name)
         registry, access = await asyncio.gather(self._registry(admin, identity), self._access(worker))
         draft = Observation(self._site, resource, desired, children, access, registry, _NOT_READ)
-        source = await self._source(draft)
+        draft = await self._logs_of(draft)
+        draft = await self._change(draft, admin, identity)
         return Seen(
             body=body,
-            observation=replace(draft, source=source),
+            observation=replace(draft, rates=self._rates.look(_case(draft).candidate), rebuilding=self._others(draft)),
             identity=identity,
             admin=admin if isinstance(admin, Database) else None,
             take_over=resource.annotations.get(TAKE_OVER),
@@ -145,21 +152,52 @@ class Observer:
     async def _access(self, worker: Database | Unknown) -> WorkerAccess | Unknown:
         return worker if isinstance(worker, Unknown) else await self._databases.worker(worker)
 
-    async def _source(self, draft: Observation) -> SourceView | Unknown:
-        if draft.desired.spec is None:
-            return _NO_SPEC
+    async def _logs_of(self, draft: Observation) -> Observation:
+        """Read the log of the current build, and those of other builds whose topics are others."""
+        spec = draft.desired.spec
+        if spec is None:
+            return replace(draft, source=_NO_SPEC)
         if isinstance(draft.registry, Unknown):
-            return draft.registry
-        kafka = draft.desired.spec.source.kafka
-        build = _current(draft)
-        topics = kafka.topics if build is None else build.definition.topics
+            return replace(draft, source=draft.registry)
+        case = _case(draft)
+        kafka, current = spec.source.kafka, case.current
+        topics = kafka.topics if current is None else current.definition.topics
+        others = {kafka.topics, *(build.definition.topics for build in case.kept)} - {topics}
+        first, *rest = await asyncio.gather(
+            self._log(kafka, topics, current), *(self._log(kafka, other, None) for other in others)
+        )
+        return replace(draft, source=first, logs=dict(zip(others, rest, strict=True)))
 
+    async def _log(self, kafka: KafkaSource, topics: Topics, build: BuildView | None) -> SourceView | Unknown:
         def unread(ends: Mapping[Partition, Ends]) -> Mapping[Partition, int]:
             if build is None or lag.source_changed(build, SourceView(ends)):
                 return {}
             return lag.unread(build, ends)
 
         return await self._logs.describe(kafka.bootstrap_servers, topics, unread)
+
+    async def _change(self, draft: Observation, admin: Database | Unknown, identity: Identity) -> Observation:
+        """Read what only a change of version has to know."""
+        case = _case(draft)
+        if case.spec is None or isinstance(admin, Unknown) or case.view is None:
+            return draft
+        if case.live is not None and case.asked(case.live):
+            return draft
+        survey = None if case.live is None else await self._databases.survey(admin, identity)
+        if case.candidate is not None or isinstance(case.log_of_spec, Unknown):
+            return replace(draft, survey=survey)
+        kafka = case.spec.source.kafka
+        compacted = await self._logs.compacted(kafka.bootstrap_servers, kafka.topics)
+        return replace(draft, survey=survey, compacted=compacted)
+
+    def _others(self, draft: Observation) -> int:
+        """How many other projections have a candidate beside their live build; takes in how it is with this one."""
+        key, case = (draft.resource.namespace, draft.resource.name), _case(draft)
+        self._rebuilding.discard(key)
+        others = len(self._rebuilding)
+        if case.live is not None and case.candidate is not None:
+            self._rebuilding.add(key)
+        return others
 
 
 _NOT_READ = Unknown(Reason.SOURCE_UNAVAILABLE, "not read yet")
@@ -183,9 +221,9 @@ def _shape(raw: Mapping[str, Any]) -> ProjectionSpec | None:
         return None
 
 
-def _current(draft: Observation) -> BuildView | None:
-    # `Case` knows which build counts; its time plays no part in that.
-    return Case(draft, datetime.min.replace(tzinfo=UTC)).current
+def _case(draft: Observation) -> Case:
+    # `Case` knows which builds count; its time plays no part in that.
+    return Case(draft, datetime.min.replace(tzinfo=UTC))
 
 
 def _uri(value: bytes, where: str) -> Database | Unknown:

@@ -7,7 +7,7 @@ from projection_operator.core.events import Event
 from projection_operator.core.observation import SourceView, Unknown, WorkerAccess
 from projection_operator.targets.databases import Database
 from projector.ports import Ends, Partition
-from projector.registry import Identity, ProjectionView, Registry
+from projector.registry import Identity, ProjectionView, Registry, Survey
 
 Object = dict[str, Any]
 Key = tuple[str, str]
@@ -57,6 +57,10 @@ class Databases(Protocol):
         """The registry's entry."""
         ...
 
+    async def survey(self, database: Database, identity: Identity) -> Survey | Unknown | None:
+        """What a swap would meet."""
+        ...
+
     async def worker(self, database: Database) -> WorkerAccess | Unknown:
         """The workers' login."""
         ...
@@ -76,4 +80,12 @@ class Logs(Protocol):
         unread: Callable[[Mapping[Partition, Ends]], Mapping[Partition, int]],
     ) -> SourceView | Unknown:
         """Ends and ages."""
+        ...
+
+    async def compacted(self, servers: Sequence[str], topics: Sequence[str]) -> frozenset[str] | Unknown:
+        """Which of the topics lose old records by key."""
+        ...
+
+    async def forget(self, servers: Sequence[str], group: str) -> bool:
+        """Delete a consumer group; False where that cannot be done now."""
         ...

@@ -8,7 +8,7 @@ from projection_operator.core.observation import Unknown, WorkerAccess
 from projection_operator.core.reasons import Reason
 from projection_operator.targets.failures import TARGET_ERRORS, Failure, of_act, of_login
 from projection_operator.targets.pool import Pool
-from projector.registry import Deposed, Identity, ProjectionView, Registry
+from projector.registry import Deposed, Identity, ProjectionView, Registry, Survey
 
 OBSERVE_TIMEOUT = 2.5
 ACT_TIMEOUT = 5.0
@@ -73,6 +73,13 @@ class Databases:
         """The projection in the registry, None where it has none, or why that is not known."""
         try:
             return await self._registries.run(database.uri, lambda r: r.observe(identity), OBSERVE_TIMEOUT)
+        except TARGET_ERRORS as error:
+            return of_login(error, database.where)
+
+    async def survey(self, database: Database, identity: Identity) -> Survey | Unknown | None:
+        """What a swap would meet, None where nothing is live, or why that is not known."""
+        try:
+            return await self._registries.run(database.uri, lambda r: r.survey(identity), OBSERVE_TIMEOUT)
         except TARGET_ERRORS as error:
             return of_login(error, database.where)
 

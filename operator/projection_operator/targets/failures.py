@@ -12,6 +12,7 @@ from projector.registry import (
     ForeignRegistry,
     NotPermitted,
     RegistryError,
+    SwapWaiting,
     TargetTaken,
     WrongState,
 )
@@ -61,6 +62,8 @@ def of_act(error: Exception, where: str) -> Unknown:
             return Unknown(Reason.FOREIGN_REGISTRY, f"{where}: {error}. {way_out}")
         case Deposed():
             return Unknown(Reason.DEPOSED, f"{where}: {error}")
+        case SwapWaiting():
+            return Unknown(Reason.SWAP_WAITING, f"the swap was tried and changed nothing: {error}")
         case WrongState():
             return Unknown(Reason.OUT_OF_STEP, f"{where}: {error}")
         case _:

@@ -1,7 +1,10 @@
 """Kafka clusters, for the loop: ends of topics and the age of what is unread."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+
+import structlog
 
 from projection_operator.core.observation import SourceView, Unknown
 from projection_operator.targets.failures import SOURCE_ERRORS, of_source
@@ -10,7 +13,10 @@ from projector.ports import Ends, Partition, SourceAdmin
 
 DESCRIBE_TIMEOUT = 2.5
 AGE_TIMEOUT = 1.5
+GOOD_FOR = 60.0
 """Seconds."""
+
+log = structlog.get_logger(__name__)
 
 
 class Unsettled:
@@ -42,6 +48,7 @@ class Logs:
     def __init__(self, make: Callable[[Sequence[str]], SourceAdmin]) -> None:
         self._admins: Pool[SourceAdmin] = Pool("log", lambda servers: make(servers.split(",")))
         self._unsettled = Unsettled()
+        self._compacted: dict[tuple[str, tuple[str, ...]], tuple[float, frozenset[str]]] = {}
 
     async def describe(
         self,
@@ -64,6 +71,29 @@ class Logs:
             return await self._admins.run(address, lambda admin: admin.oldest_unread(behind), AGE_TIMEOUT)
         except SOURCE_ERRORS:
             return None
+
+    async def compacted(self, servers: Sequence[str], topics: Sequence[str]) -> frozenset[str] | Unknown:
+        """Which of the topics lose old records by key; asked again after a minute."""
+        address = ",".join(sorted(servers))
+        key = (address, tuple(sorted(topics)))
+        known = self._compacted.get(key)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        try:
+            answer = await self._admins.run(address, lambda admin: admin.compacted(topics), DESCRIBE_TIMEOUT)
+        except SOURCE_ERRORS as error:
+            return of_source(error, ",".join(servers), topics)
+        self._compacted[key] = (time.monotonic() + GOOD_FOR, answer)
+        return answer
+
+    async def forget(self, servers: Sequence[str], group: str) -> bool:
+        """Delete a consumer group; False where that cannot be done now, as while it has members."""
+        try:
+            await self._admins.run(",".join(sorted(servers)), lambda admin: admin.delete_group(group), DESCRIBE_TIMEOUT)
+        except SOURCE_ERRORS as error:
+            log.info("group_kept", group=group, why=str(error))
+            return False
+        return True
 
     async def close(self) -> None:
         """Close all connections."""

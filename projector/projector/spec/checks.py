@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType
 
 from projector.spec.check_policy import check_errors, check_handler, check_ordering, check_source, unserved
+from projector.spec.check_rollout import check_rollout
 from projector.spec.models import Column, PostgresqlTarget, ProjectionSpec, Rule
 from projector.spec.problems import Problem, near
 from projector.spec.selectors import Selector
@@ -31,6 +32,7 @@ def check(spec: ProjectionSpec) -> tuple[Problem, ...]:
         *check_handler(spec),
         *_accumulate(spec),
         *check_errors(spec),
+        *check_rollout(spec),
     )
 
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 
-from projector.spec.models import Accumulate, Column, Model, Ordering, ProjectionSpec, Rule
+from projector.spec.base import Model
+from projector.spec.models import Accumulate, Column, Ordering, ProjectionSpec, Rule
 
 
 class Definition(Model):

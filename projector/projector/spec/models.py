@@ -6,9 +6,10 @@ is not accepted. Checks that need more than one field, or that count bytes, live
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from projector.spec.base import Model
+from projector.spec.rollout import Promotion, Rebuild, Rollback
 from projector.spec.selectors import Selector
 
 Expression = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -38,12 +39,6 @@ ColumnType = Literal[
     "uuid",
     "jsonb",
 ]
-
-
-class Model(BaseModel):
-    """Base of all spec models: camelCase in YAML, unknown fields refused, values immutable."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
 class SecretRef(Model):
@@ -101,6 +96,13 @@ class Source(Model):
     """Where the events come from: exactly one kind of log."""
 
     kafka: KafkaSource
+    allow_partial_history: Annotated[
+        str,
+        Field(
+            max_length=1024,
+            description="Why a log without its first events is good enough to build from. Default: it is not.",
+        ),
+    ] = ""
 
 
 class Column(Model):
@@ -268,10 +270,12 @@ class ProjectionSpec(Model):
             description="Label of the definition. A changed definition needs a new one.",
         ),
     ]
-    rebuild_token: Annotated[
-        str, Field(max_length=100, description="Any change gives up the build in progress and begins another.")
-    ] = ""
+    rebuild_token: Annotated[str, Field(max_length=100, description="Any change builds the same version anew.")] = ""
     suspend: Annotated[bool, Field(description="Stops the projector's pods; positions are kept.")] = False
+    readiness_policy: Annotated[
+        Literal["ServingDesired", "ServingAny"],
+        Field(description="Whether Reconciling lasts until the desired version is live, or ends with any live one."),
+    ] = "ServingDesired"
     source: Source
     ordering: Ordering = Ordering()
     target: Target
@@ -293,6 +297,9 @@ class ProjectionSpec(Model):
     errors: Errors = Errors()
     projector: Projector = Projector()
     scaling: Scaling = Scaling()
+    rebuild: Rebuild = Rebuild()
+    promotion: Promotion = Promotion()
+    rollback: Rollback = Rollback()
     deletion_policy: Annotated[
         Literal["Retain", "Delete"], Field(description="What deletion does to view, tables and registry entries.")
     ] = "Retain"

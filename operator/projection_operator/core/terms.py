@@ -1,0 +1,58 @@
+"""When a build is near enough to be shown, and on which terms it is swapped."""
+
+from projection_operator.core import lag
+from projection_operator.core.case import Case
+from projection_operator.core.observation import SourceView, Unknown
+from projector.ports import Partition
+from projector.registry import BuildView, SwapTerms
+from projector.spec.base import length
+
+
+def max_lag(case: Case) -> int:
+    """Events that a build may be behind when it is shown; the swap itself waits for the rest."""
+    return 0 if case.spec is None else case.spec.promotion.caught_up.max_lag
+
+
+def behind(case: Case, build: BuildView) -> int | Unknown:
+    """Events that `build` is behind what readers see: the live build; its log, where nothing is live."""
+    if case.live is not None:
+        return lag.behind(build, case.live, _lost(case))
+    found = case.lag_of(build)
+    return found if isinstance(found, Unknown) else found.events
+
+
+def near(case: Case, build: BuildView) -> bool:
+    """Whether `build` may be shown, as far as that is known."""
+    found = behind(case, build)
+    return isinstance(found, int) and found <= max_lag(case)
+
+
+def distance(case: Case, build: BuildView) -> str:
+    """`behind` in words."""
+    found = behind(case, build)
+    return f"at an unknown distance ({found.message})" if isinstance(found, Unknown) else f"{found} events behind"
+
+
+def swap_terms(case: Case) -> SwapTerms:
+    """As the spec has them."""
+    assert case.spec is not None  # noqa: S101 - an unreadable spec was decided before
+    promotion = case.spec.promotion
+    return SwapTerms(
+        gate_ms=_ms(promotion.swap.gate),
+        view_ms=_ms(promotion.swap.view_lock),
+        wait_for_snapshots=promotion.old_snapshots == "Wait",
+        ungated=_lost(case),
+    )
+
+
+def _ms(duration: str) -> int:
+    return int(length(duration).total_seconds() * 1000)
+
+
+def _lost(case: Case) -> frozenset[Partition]:
+    """Partitions of the live build that its log has lost, where the spec says that this is acceptable."""
+    live, spec = case.live, case.spec
+    if live is None or spec is None or not spec.source.allow_partial_history:
+        return frozenset()
+    source = case.log_of(live)
+    return lag.lost(live, source) if isinstance(source, SourceView) else frozenset()
