@@ -89,8 +89,9 @@ def fold(
     until: Mapping[int, int] | None = None,
     discarded: Collection[Position] = (),
     parked: Collection[Position] = (),
+    version: str = "1",
 ) -> Rows:
-    """One row per order, as examples/shop/order-summaries.yaml says in its own language.
+    """One row per order, as examples/shop/order-summaries.yaml (or -v2.yaml) says in its own language.
 
     What is `discarded` is passed over; what is `parked` is left out with all that comes later for its order.
     """
@@ -103,36 +104,41 @@ def fold(
         if entry.position in parked:
             waiting.add(event["order_id"])
         if event["order_id"] not in waiting:
-            apply(rows, entry.type, event, entry.at)
+            apply(rows, entry.type, event, entry.at, version)
     return rows
 
 
-def apply(rows: Rows, kind: str | None, event: dict[str, object], at: datetime) -> None:
+def apply(rows: Rows, kind: str | None, event: dict[str, object], at: datetime, version: str = "1") -> None:
     """What one event does."""
+    second = version == "2"
     order_id = str(event["order_id"])
     if kind == "OrderPlaced":
-        row = _row(rows, order_id, at)
+        row = _row(rows, order_id, at, second)
         row["customer"] = event["customer"]
         row["status"] = "placed"
         row["placed_at"] = at
     elif kind == "ItemAdded" and _int(event["qty"]) > 0:
-        row = _row(rows, order_id, at)
+        row = _row(rows, order_id, at, second)
         price = _int(event["price_cents"])
         _add(row, _int(event["qty"]), price)
+        size = _int(event["qty"]) * price if second else price
         largest = row["largest_item_cents"]
-        if largest is None or price > _int(largest):
-            row["largest_item_cents"] = price
+        if largest is None or size > _int(largest):
+            row["largest_item_cents"] = size
     elif kind == "ItemRemoved" and order_id in rows:
-        _add(_row(rows, order_id, at), -_int(event["qty"]), _int(event["price_cents"]))
+        row = _row(rows, order_id, at, second)
+        _add(row, -_int(event["qty"]), _int(event["price_cents"]))
+        if second:
+            row["removed_count"] = _int(row["removed_count"]) + _int(event["qty"])
     elif kind == "OrderPaid":
-        _row(rows, order_id, at)["status"] = "paid"
+        _row(rows, order_id, at, second)["status"] = "paid"
     elif kind == "OrderShipped":
-        _row(rows, order_id, at)["status"] = "shipped"
+        _row(rows, order_id, at, second)["status"] = "shipped"
     elif kind == "OrderCancelled":
         rows.pop(order_id, None)
 
 
-def _row(rows: Rows, order_id: str, at: datetime) -> Row:
+def _row(rows: Rows, order_id: str, at: datetime, second: bool) -> Row:
     if order_id not in rows:
         rows[order_id] = {
             "order_id": order_id,
@@ -143,6 +149,7 @@ def _row(rows: Rows, order_id: str, at: datetime) -> Row:
             "total_cents": 0,
             "largest_item_cents": None,
             "last_event_at": at,
+            **({"removed_count": 0} if second else {}),
         }
     row = rows[order_id]
     # Record timestamps are the producers' and may go back within a partition.
@@ -210,12 +217,13 @@ def compare(expected: Rows, found: Rows) -> Comparison:
 @click.option("--topic", default="orders", show_default=True)
 @click.option("--uri", envvar="SHOP_URI", required=True, help="PostgreSQL URI of a reader; or SHOP_URI.")
 @click.option("--discarded", is_flag=True, help="Leave out what `projector discard` passed over.")
+@click.option("--version", default="1", type=click.Choice(["1", "2"]), help="Which of the two YAML files is live.")
 @click.option("--table", "name", default="public.order_summaries", show_default=True)
-def main(bootstrap_servers: str, topic: str, uri: str, discarded: bool, name: str) -> None:
+def main(bootstrap_servers: str, topic: str, uri: str, discarded: bool, version: str, name: str) -> None:
     """Compare the table with a fold of the whole topic; exit code 1 if a row differs."""
     with psycopg.connect(uri, autocommit=True) as connection:
         left_out = passed_over(connection, topic) if discarded else ()
-        result = compare(fold(bootstrap_servers, topic, None, left_out), table(connection, name))
+        result = compare(fold(bootstrap_servers, topic, None, left_out, version=version), table(connection, name))
     for line in result.details():
         print(line)
     print(result.summary)

@@ -25,6 +25,7 @@ from tests.support import wait
 from tests.support.cluster import ROOT, Cluster, CommandFailed, Json, is_ready
 
 ORDERS = ROOT / "examples" / "shop" / "order-summaries.yaml"
+SECOND = ROOT / "examples" / "shop" / "order-summaries-v2.yaml"
 NAME = "order-summaries"
 TABLE = "public.order_summaries"
 TOO_LARGE: Json = {"qty": 1, "price_cents": 2**63 - 1}
@@ -47,6 +48,7 @@ class Shop:
     def __init__(self, cluster: Cluster, example: Path = ORDERS, partitions: int = generator.PARTITIONS) -> None:
         self.cluster = cluster
         self.example: Json = yaml.safe_load(example.read_text())
+        self.version = "1"
         self.name: str = self.example["metadata"]["name"]
         self.id = f"t-{uuid.uuid4().hex[:8]}"
         self.namespace = self.topic = self.id
@@ -163,6 +165,20 @@ class Shop:
         """The Projection as the API server has it."""
         return self.cluster.get("projection", self.name, self.namespace)
 
+    def change_version(self, version: str, **spec: object) -> None:
+        """Apply the example's YAML of that version, as a merge in Git would; `compare` goes by it once it is live."""
+        self.example = yaml.safe_load({"1": ORDERS, "2": SECOND}[version].read_text())
+        self.apply(**spec)
+
+    def wait_live(self, version: str, timeout: float = 120) -> None:
+        """Until that version serves, and nothing is on its way any more."""
+
+        def serves(status: Json) -> bool:
+            return status.get("liveVersion") == version and "candidate" not in status
+
+        wait.until(f"version {version} is live", lambda: self.projection().get("status", {}), serves, timeout)
+        self.version = version
+
     def candidate(self) -> Json:
         """The build on its way in the status; empty while there is none."""
         found: Json = self.projection().get("status", {}).get("candidate", {})
@@ -271,7 +287,7 @@ class Shop:
         return generator.Background(self.kafka, self.topic, self._seed, rate)
 
     def positions(self) -> Mapping[int, int]:
-        """Next offset by partition of the newest build that was not given up, whether live or on its way."""
+        """Next offset by partition of the live build; where none is, of the newest that was not given up."""
         with psycopg.connect(self.uri) as connection:
             return self._positions(connection)
 
@@ -279,7 +295,10 @@ class Shop:
         query = """
             SELECT c.partition, c.next_offset
             FROM projections.checkpoint c
-            WHERE c.build = (SELECT max(number) FROM projections.build WHERE state NOT IN ('Abandoned', 'Retired'))
+            WHERE c.build = coalesce(
+                (SELECT live_build FROM projections.projection),
+                (SELECT max(number) FROM projections.build WHERE state NOT IN ('Abandoned', 'Retired'))
+            )
         """
         return dict(connection.execute(query).fetchall())
 
@@ -300,13 +319,16 @@ class Shop:
         with psycopg.connect(self.uri) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             until, found = self._positions(connection), verify.table(connection, TABLE)
-        return verify.compare(verify.fold(self.kafka, self.topic, until, self.discarded, self.parked), found)
+        return verify.compare(self._fold(until), found)
+
+    def _fold(self, until: Mapping[int, int] | None) -> verify.Rows:
+        return verify.fold(self.kafka, self.topic, until, self.discarded, self.parked, self.version)
 
     def compare_all(self) -> verify.Comparison:
         """The whole topic against the whole table; for the time after the flow has stopped."""
         with psycopg.connect(self.uri) as connection:
             found = verify.table(connection, TABLE)
-        return verify.compare(verify.fold(self.kafka, self.topic, None, self.discarded, self.parked), found)
+        return verify.compare(self._fold(None), found)
 
     def wait_caught_up(self, timeout: float = 90, skip: Collection[int] = ()) -> None:
         """Until the checkpoints have passed what is in the topic at this moment (but for the partitions `skip`)."""
