@@ -83,27 +83,38 @@ def test_from_apply_to_live(site: Site) -> None:
     site.until("orders", is_live, "caught up again")
 
 
-def test_a_version_change_beside_a_live_build_is_refused_with_the_way_back(site: Site) -> None:
+def test_a_version_change_is_planned_built_beside_swapped_and_undone(site: Site) -> None:
     topic = site.topic()
     site.send(topic, {"id": "o1", "name": "a"})
     go_live(site, "versions", topic)
+    first = begun(site, "versions")
     columns = [*spec_data()["target"]["postgresql"]["columns"], {"name": "more", "type": "text"}]
-    changed = site.projection("versions", topic, version="2", scaling={"replicas": 3})
+    changed = site.projection("versions", topic, version="2", scaling={"replicas": 3}, rebuild={"parallelism": 1})
     changed["spec"]["target"]["postgresql"]["columns"] = columns
     site.api.apply(changed)
-    stalled = site.until_condition("versions", "Stalled", "True", "VersionChangeNotServed")
-    assert "version 1 (build" in stalled["message"]
-    assert "To go back: version '1'" in stalled["message"]
+    status = site.until("versions", lambda one: "candidate" in one, "a candidate")
+    second = status["candidate"]["build"]
+    assert status["plan"]["columns"] == ["+ more text"]
+    assert status["phase"] == "Replaying"
+    assert site.condition("versions", "Rebuilding")["status"] == "True"
     assert site.condition("versions", "Ready")["status"] == "True"
-    build = begun(site, "versions")
 
-    def replicas() -> int:
+    def replicas(build: int) -> int:
         number: int = site.api.get("deployment", f"versions-b{build}", site.namespace)["spec"]["replicas"]
         return number
 
-    wait.until("the live build scales", replicas, lambda number: number == 3, 20)
+    wait.until("the live build scales", lambda: replicas(first), lambda number: number == 3, 20)
+    assert replicas(second) == 1
+    site.work(f"versions-b{second}")
+    status = site.until("versions", lambda one: one.get("liveBuild") == second, "the swap")
+    assert [(one["version"], one["build"]) for one in status["retained"]] == [("1", first)]
+    assert site.condition("versions", "Reconciling")["status"] == "False"
+    assert "plan" not in status
     site.api.apply(site.projection("versions", topic))
-    site.until_condition("versions", "Stalled", "False", "Progressing")
+    site.until("versions", lambda one: one.get("liveBuild") == first, "the way back")
+    site.until_condition("versions", "Reconciling", "False", "Serving")
+    told = [event["reason"] for event in site.events("versions")]
+    assert told[-4:] == ["CatchingUp", "Swapped", "Planned", "RolledBack"]
 
 
 def test_suspend_scale_and_drift(site: Site) -> None:
