@@ -17,6 +17,7 @@ from projector.registry import (
     BuildState,
     BuildView,
     Deposed,
+    Ending,
     ForeignRegistry,
     Identity,
     ProjectionView,
@@ -177,7 +178,8 @@ class Control:
                     f"spec.version: version {build.version!r} is live in {self._request.identity.name}; replacing a "
                     "live version is not possible with `projector run`; use another table or database"
                 )
-            self._registry.abandon(self._epoch, build.number, f"superseded by version {spec.version}")
+            reason = f"superseded by version {spec.version}"
+            self._registry.abandon(self._epoch, build.number, Ending.SUPERSEDED, reason)
         return None
 
     def _advance(self) -> BuildView | None:

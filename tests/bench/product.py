@@ -15,7 +15,7 @@ import psycopg
 import yaml
 
 from projector.fold.validate import validate
-from projector.registry import Identity, PublicName
+from projector.registry import Ending, Identity, PublicName
 from projector.sources.kafka_admin import KafkaAdmin
 from projector.spec.definition import Definition
 from projector.spec.load import load_file
@@ -87,7 +87,7 @@ class Build:
 
     def give_up(self) -> None:
         """Remove table and checkpoints."""
-        self.registry.abandon(self.leader, self.number, "measured")
+        self.registry.abandon(self.leader, self.number, Ending.ABORTED, "measured")
         self.registry.retire(self.leader, self.number)
         self.registry.close()
 

@@ -11,7 +11,7 @@ from psycopg import conninfo, sql
 
 from projector.fold.delta import Key, Row
 from projector.ports import Ends, Partition
-from projector.registry import Identity, PublicName, Waiting
+from projector.registry import Ending, Identity, PublicName, Waiting
 from projector.spec.definition import Definition
 from projector.stores.postgres import BuildSpec, PostgresParking, PostgresRegistry, PostgresStore, load_build
 from projector.stores.postgres.keys import key_text
@@ -89,9 +89,9 @@ class PostgresBuild:
         """The table."""
         return table_rows(self.database, self.spec.definition, f"{self.spec.schema}.{self.spec.table}")
 
-    def give_up(self) -> None:
+    def give_up(self, ending: Ending = Ending.ABORTED) -> None:
         """Abandon the build."""
-        self.registry.abandon(self.epoch, self.spec.build, "a test said so")
+        self.registry.abandon(self.epoch, self.spec.build, ending, "a test said so")
 
     def discard(self, partition: Partition, offset: int) -> None:
         """Decide that an event is to be passed over."""
@@ -154,9 +154,10 @@ def begin(
     worker: str | None = None,
     name: str = "orders",
     copy_from: int = 500,
+    operator: str | None = None,
 ) -> PostgresBuild:
-    """A registry with one projection and its first build. `worker` is a role made by the database."""
-    registry = PostgresRegistry(database.uri(), INSTALLATION)
+    """A registry with one projection and its first build. `worker` and `operator` are roles made by the database."""
+    registry = PostgresRegistry(database.uri(operator), INSTALLATION)
     identity = Identity(INSTALLATION, "shop", name)
     epoch = registry.take_leadership("a test")
     registry.claim(epoch, identity, "uid-1", PublicName("public", name))

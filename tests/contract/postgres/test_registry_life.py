@@ -12,6 +12,7 @@ from projector.ports import Ends, Place, StoreUnavailable, Stuck
 from projector.registry import (
     BuildState,
     Deposed,
+    Ending,
     ForeignRegistry,
     Identity,
     PublicName,
@@ -93,7 +94,7 @@ def test_a_deposed_operator_can_do_nothing(build: PostgresBuild, rival: Postgres
         lambda: build.registry.begin(old, IDENTITY, "2", "", COUNTED, ENDS, "postgres"),
         lambda: build.registry.open_catch_up(old, number),
         lambda: build.registry.publish(old, number),
-        lambda: build.registry.abandon(old, number, "why"),
+        lambda: build.registry.abandon(old, number, Ending.ABORTED, "why"),
         lambda: build.registry.retire(old, number),
         lambda: build.registry.delete(old, IDENTITY),
     )
@@ -150,7 +151,7 @@ def test_the_whole_life_and_every_step_twice(build: PostgresBuild) -> None:
     assert view.builds[0].published_at is not None
     assert build.database.run("SELECT * FROM public.orders") == [("a", "x", 1)]
     with pytest.raises(WrongState, match=f"build {number} is live"):
-        registry.abandon(epoch, number, "why")
+        registry.abandon(epoch, number, Ending.ABORTED, "why")
     for _ in range(2):
         registry.delete(epoch, IDENTITY)
     assert registry.observe(IDENTITY) is None
@@ -164,7 +165,7 @@ def test_giving_a_build_up_and_beginning_another_of_the_same_version(build: Post
     with pytest.raises(WrongState, match=f"build {number} is Replaying, not Abandoned"):
         registry.retire(epoch, number)
     for _ in range(2):
-        registry.abandon(epoch, number, "no use")
+        registry.abandon(epoch, number, Ending.REJECTED, "no use")
     for _ in range(2):
         registry.retire(epoch, number)
     view = registry.observe(IDENTITY)

@@ -108,6 +108,49 @@ def test_a_partition_without_a_checkpoint_is_not_passed(live: PostgresBuild) -> 
     live.registry.swap(live.epoch, coming.spec.build, SHORT)
 
 
+def test_a_partition_that_the_log_has_lost_is_not_asked_for(live: PostgresBuild) -> None:
+    coming = version(live, "2", FOLLOWED, ORDERS[:3])
+    ahead(live, 10)
+    ahead(coming, 10, ORDERS[:3])
+    live.registry.swap(live.epoch, coming.spec.build, SwapTerms(gate_ms=50, ungated=frozenset(ORDERS[3:])))
+    assert shown(live) == "orders__b2"
+
+
+def test_a_lost_partition_where_the_new_build_is_behind_is_not_asked_for(
+    live: PostgresBuild, coming: PostgresBuild
+) -> None:
+    ahead(live, 10)
+    ahead(coming, 10, ORDERS[1:])
+    live.registry.swap(live.epoch, coming.spec.build, SwapTerms(gate_ms=50, ungated=frozenset(ORDERS[:1])))
+    assert shown(live) == "orders__b2"
+
+
+@pytest.mark.parametrize("topic_id", ["id-1", "id-2"])
+def test_a_lost_partition_excuses_no_other(live: PostgresBuild, topic_id: str) -> None:
+    """Neither another number nor the same number of another topic."""
+    coming = version(live, "2", FOLLOWED, ORDERS[:2])
+    lost = frozenset(Partition("orders", topic_id, number) for number in (2, 7))
+    behind = "orders/3" if topic_id == "id-1" else "orders/2, orders/3"
+    with pytest.raises(SwapWaiting, match=f"build 2 is behind build 1 in {behind}$"):
+        live.registry.swap(live.epoch, coming.spec.build, SwapTerms(gate_ms=50, ungated=lost))
+    assert shown(live) == "orders__b1"
+
+
+def test_forth_and_back_with_rows_written_between(live: PostgresBuild, coming: PostgresBuild) -> None:
+    both = (live, coming)
+    for turn, build in enumerate((coming, live, coming), 1):
+        for one in both:
+            ahead(one, 10 * turn)
+        live.registry.swap(live.epoch, build.spec.build, SHORT)
+        for one in both:
+            ahead(one, 10 * turn + 5)
+        assert shown(live) == build.spec.table
+        rows = live.database.run("SELECT id, total FROM public.orders ORDER BY id")
+        assert rows == [(str(partition.number), 10 * turn + 5) for partition in ORDERS]
+        assert states(live)[build.spec.build] == "Live"
+        assert sorted(states(live).values()) == ["Live", "Warm"]
+
+
 def test_what_is_parked_in_the_new_build_alone_forbids_it(live: PostgresBuild, coming: PostgresBuild) -> None:
     first = ORDERS[0]
     for build, offsets in ((live, [0]), (coming, [0, 1])):

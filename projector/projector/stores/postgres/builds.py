@@ -7,7 +7,7 @@ from psycopg import Cursor, errors
 
 from projector.fold import SEMANTICS
 from projector.ports import Ends, Partition
-from projector.registry import BuildState, Identity, RegistryError, TargetTaken, WrongState
+from projector.registry import BuildState, Ending, Identity, RegistryError, TargetTaken, WrongState
 from projector.spec.definition import Definition
 from projector.stores.postgres.claims import drop, relation_kind
 from projector.stores.postgres.definitions import create_table, create_view, parse
@@ -58,9 +58,10 @@ FROM projections.build b JOIN projections.projection p ON p.id = b.projection
 WHERE b.number = %s FOR UPDATE
 """
 _SET_STATE = "UPDATE projections.build SET state = %s, changed_at = now() WHERE number = %s"
+_REPLAYED = "UPDATE projections.build SET replayed_at = now() WHERE number = %s"
 _PUBLISHED = "UPDATE projections.build SET published_at = now() WHERE number = %s"
 _LIVE = "UPDATE projections.projection SET live_build = %s WHERE id = %s"
-_FENCE_BUILD = "UPDATE projections.build SET epoch = epoch + 1, reason = %s WHERE number = %s"
+_END = "UPDATE projections.build SET epoch = epoch + 1, ending = %s, reason = %s, ended_at = now() WHERE number = %s"
 _FENCE = "UPDATE projections.checkpoint SET epoch = epoch + 1 WHERE build = %s"
 _SPEC = """
 SELECT b.epoch, b.state, b.definition, b.consumer_group, b.worker_role::text, current_user::text, b.table_schema,
@@ -165,6 +166,7 @@ def open_catch_up(cursor: Cursor, build: int) -> None:
         return
     _require(build, found, BuildState.REPLAYING)
     cursor.execute(_SET_STATE, (BuildState.CATCHING_UP, build))
+    cursor.execute(_REPLAYED, (build,))
     record_build(cursor, build, "CatchUpOpened")
 
 
@@ -224,17 +226,20 @@ def _show(cursor: Cursor, found: _Build) -> None:
         raise TargetTaken(f"{public} is a table that is not managed here") from None
 
 
-def abandon(cursor: Cursor, build: int, reason: str) -> None:
-    """Raise the epoch of the build and its checkpoints, so that no transaction of its workers ends after this one."""
+def abandon(cursor: Cursor, build: int, ending: Ending, reason: str) -> None:
+    """Raise the epoch of the build and its checkpoints, so that no transaction of its workers ends after this one.
+
+    The first ending and reason stay.
+    """
     found = _get(cursor, build)
     if found.state in {BuildState.ABANDONED, BuildState.RETIRED}:
         return
     if found.live_build == build:
         raise WrongState(f"build {build} is live")
-    cursor.execute(_FENCE_BUILD, (reason, build))
+    cursor.execute(_END, (ending, reason, build))
     cursor.execute(_FENCE, (build,))
     cursor.execute(_SET_STATE, (BuildState.ABANDONED, build))
-    record_build(cursor, build, "Abandoned", reason)
+    record_build(cursor, build, ending, reason)
 
 
 def retire(cursor: Cursor, build: int) -> None:

@@ -7,13 +7,40 @@ from psycopg import Cursor
 from psycopg.rows import namedtuple_row
 
 from projector.ports import Partition, Stuck
-from projector.registry import BuildState, BuildView, CheckpointView, Identity, ProjectionView, PublicName
+from projector.registry import (
+    BuildState,
+    BuildView,
+    CheckpointView,
+    EndedBuild,
+    Ending,
+    Identity,
+    ProjectionView,
+    PublicName,
+)
 from projector.stores.postgres.definitions import parse
 
+# Columns of migration 0004 are asked by way of JSON, where a missing one is NULL: an operator has to see what an older
+# release left, or it would never come to an act, and only with the first act does it migrate. Columns are named one by
+# one, since a migration must not change the type of what a prepared statement gives.
 _PROJECTION = """
-SELECT p.resource_uid, p.public_schema, p.public_name, p.live_build, b.*, c.*,
+SELECT p.resource_uid, p.public_schema, p.public_name, p.live_build, e.*, b.number, b.version, b.token, b.state,
+    b.epoch, b.definition, b.fingerprint, b.table_name, b.created_at, b.published_at, b.changed_at, b.reason,
+    b.worker_role, b.consumer_group, (to_jsonb(b) ->> 'replayed_at')::timestamptz AS replayed_at,
+    CASE b.state WHEN 'Abandoned' THEN coalesce(to_jsonb(b) ->> 'ending', 'Superseded') END AS ending, c.*,
     (SELECT count(*) FROM projections.parked_key k WHERE k.build = b.number) AS parked_keys
 FROM projections.projection p
+CROSS JOIN LATERAL (
+    SELECT array_agg(number ORDER BY number DESC) AS ended_numbers,
+        array_agg(version ORDER BY number DESC) AS ended_versions,
+        array_agg(token ORDER BY number DESC) AS ended_tokens,
+        array_agg(coalesce(to_jsonb(o) ->> 'ending', 'Superseded') ORDER BY number DESC) AS endings,
+        array_agg(reason ORDER BY number DESC) AS ended_reasons,
+        array_agg(coalesce((to_jsonb(o) ->> 'ended_at')::timestamptz, changed_at) ORDER BY number DESC) AS ended_ats
+    FROM (
+        SELECT * FROM projections.build
+        WHERE projection = p.id AND state IN ('Abandoned', 'Retired') ORDER BY number DESC LIMIT 20
+    ) o
+) e
 LEFT JOIN projections.build b ON b.projection = p.id AND b.state <> 'Retired'
 LEFT JOIN LATERAL (
     SELECT array_agg(topic ORDER BY topic_id, partition) AS topics,
@@ -47,6 +74,7 @@ def projection(cursor: Cursor, identity: Identity) -> ProjectionView | None:
         public_name=PublicName(rows[0].public_schema, rows[0].public_name),
         live_build=rows[0].live_build,
         builds=tuple(_build(row) for row in rows if row.number is not None),
+        ended=tuple(_ended(rows[0])),
     )
 
 
@@ -65,8 +93,18 @@ def _build(row: Any) -> BuildView:
         reason=row.reason,
         checkpoints=tuple(_checkpoints(row)),
         worker_role=row.worker_role,
+        changed_at=row.changed_at,
+        consumer_group=row.consumer_group,
+        replayed_at=row.replayed_at,
+        ending=None if row.ending is None else Ending(row.ending),
         parked_keys=row.parked_keys,
     )
+
+
+def _ended(row: Any) -> Iterable[EndedBuild]:
+    columns = (row.ended_numbers, row.ended_versions, row.ended_tokens, row.endings, row.ended_reasons, row.ended_ats)
+    for number, version, token, ending, reason, at in zip(*(one or () for one in columns), strict=True):
+        yield EndedBuild(number, version, token, Ending(ending), reason, at)
 
 
 def _checkpoints(row: Any) -> Iterable[CheckpointView]:

@@ -12,15 +12,17 @@ from psycopg import Cursor, errors
 from projector.ports import Ends, Partition
 from projector.registry import (
     Deposed,
+    Ending,
     ForeignRegistry,
     Identity,
     ProjectionView,
     PublicName,
     RegistryError,
+    Survey,
     SwapTerms,
 )
 from projector.spec.definition import Definition
-from projector.stores.postgres import builds, claims, migrate, observe, swapping
+from projector.stores.postgres import builds, claims, migrate, observe, survey, swapping
 from projector.stores.postgres.history import record
 from projector.stores.postgres.session import Session
 
@@ -59,7 +61,14 @@ class PostgresRegistry:
     def observe(self, identity: Identity) -> ProjectionView | None:
         """The projection, or None where the registry (or the projection in it) does not exist."""
         try:
-            return self._session.run(lambda cursor: _observe(cursor, identity))
+            return self._session.run(lambda cursor: _present(lambda: observe.projection(cursor, identity)))
+        except _NoRegistry:
+            return None
+
+    def survey(self, identity: Identity) -> Survey | None:
+        """What a swap would meet; None where nothing is live."""
+        try:
+            return self._session.run(lambda cursor: _present(lambda: survey.survey(cursor, identity)))
         except _NoRegistry:
             return None
 
@@ -101,9 +110,9 @@ class PostgresRegistry:
         """CatchingUp or Warm → Live, Live → Warm; one statement that commits by itself."""
         swapping.swap(self._session, self._installation, epoch, build, terms)
 
-    def abandon(self, epoch: int, build: int, reason: str) -> None:
+    def abandon(self, epoch: int, build: int, ending: Ending, reason: str) -> None:
         """Give a build up; its workers are fenced when this returns."""
-        self._act(epoch, lambda cursor: builds.abandon(cursor, build, reason))
+        self._act(epoch, lambda cursor: builds.abandon(cursor, build, ending, reason))
 
     def retire(self, epoch: int, build: int) -> None:
         """Abandoned → Retired."""
@@ -154,9 +163,9 @@ class _NoRegistry(Exception):
     """The schema is not installed."""
 
 
-def _observe(cursor: Cursor, identity: Identity) -> ProjectionView | None:
+def _present(look: Callable[[], T]) -> T:
     try:
-        return observe.projection(cursor, identity)
+        return look()
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         # A registry that an older release made is there, and what it says must not be taken for nothing.
         if "parked_key" in str(error):

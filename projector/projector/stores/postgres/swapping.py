@@ -7,14 +7,16 @@ from projector.stores.postgres.definitions import parse, view_query
 from projector.stores.postgres.session import Session
 
 _BUILD = "SELECT table_schema, table_name, definition FROM projections.build WHERE number = %s"
-_SWAP = "SELECT projections.swap(%s, %s, %s, %s, %s::text[], %s, %s, %s)"
+_SWAP = "SELECT projections.swap(%s, %s, %s, %s, %s::text[], %s, %s, %s, %s::text[], %s::integer[])"
 
 
 def swap(session: Session, installation: str, epoch: int, build: int, terms: SwapTerms) -> None:
     """See `projector.registry.Registry.swap`."""
     query, columns = session.run(lambda cursor: _view(cursor, build))
     times = (terms.gate_ms, terms.view_ms, terms.wait_for_snapshots)
-    session.alone(_SWAP, (installation, epoch, build, query, columns, *times))
+    lost = sorted(terms.ungated)
+    lanes = ([partition.topic_id for partition in lost], [partition.number for partition in lost])
+    session.alone(_SWAP, (installation, epoch, build, query, columns, *times, *lanes))
 
 
 def _view(cursor: Cursor, build: int) -> tuple[str, list[str]]:

@@ -104,10 +104,11 @@ $$;
 
 -- Laws 2 and 3. PJ003: another operator leads; PJ004: somebody holds it up, nothing was changed, try again; PJ005: it is
 -- not to be done. While live checkpoints are locked their workers wait, so all that waits is bounded: by `gate_ms`
--- altogether, and by `view_ms` where readers queue behind us.
+-- altogether, and by `view_ms` where readers queue behind us. `lost_topic_ids` and `lost_partitions` name, pair by pair,
+-- partitions that the log has lost: no other build can pass them, so the gate does not ask.
 CREATE FUNCTION projections.swap(
     of_installation text, at_epoch bigint, to_build bigint, query text, columns text[], gate_ms integer,
-    view_ms integer, wait_for_snapshots boolean
+    view_ms integer, wait_for_snapshots boolean, lost_topic_ids text[], lost_partitions integer[]
 ) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     project projections.projection;
@@ -175,7 +176,11 @@ BEGIN
         FROM projections.checkpoint f
         LEFT JOIN projections.checkpoint t
             ON t.build = to_build AND t.topic_id = f.topic_id AND t.partition = f.partition
-        WHERE f.build = project.live_build AND (t.next_offset IS NULL OR t.next_offset < f.next_offset);
+        WHERE f.build = project.live_build AND (t.next_offset IS NULL OR t.next_offset < f.next_offset)
+            AND NOT EXISTS (
+                SELECT FROM unnest(lost_topic_ids, lost_partitions) AS l (topic_id, partition)
+                WHERE l.topic_id = f.topic_id AND l.partition = f.partition
+            );
         EXIT WHEN reason IS NULL;
         IF clock_timestamp() >= deadline THEN
             RAISE EXCEPTION 'build % is behind build % in %', to_build, project.live_build, reason
