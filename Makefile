@@ -91,9 +91,10 @@ format: setup ## format the code
 	.venv/bin/ruff check --fix .
 
 .PHONY: crds
-crds: setup ## write the CRD from the models, for kubectl and for the chart
+crds: setup ## write the CRD from the models, for kubectl and for the chart, and docs/edges.md
 	.venv/bin/projection-operator crd > crds/projections.projections.dev.yaml
 	cp crds/projections.projections.dev.yaml helm/projection-operator/files/
+	$(PY) -m projection_operator.edge_docs > docs/edges.md
 
 .PHONY: wheels
 wheels: setup ## fetch what `docker build -f operator/Dockerfile .` and its twin copy: see the Dockerfiles
