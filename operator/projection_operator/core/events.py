@@ -69,7 +69,7 @@ def _shown(before: Mapping[str, Any], after: Status) -> Event:
     if was is None:
         return Event("Normal", Reason.PUBLISHED, f"{now} is live")
     instead = f"in the place of version {before.get('liveVersion')} (build {was}), which is kept"
-    if any(kept["build"] == after.live_build for kept in before.get("retained") or ()):
+    if any(kept.get("build") == after.live_build for kept in before.get("retained") or ()):
         return Event("Normal", Reason.ROLLED_BACK, f"{now} is live again, {instead}")
     return Event("Normal", Reason.SWAPPED, f"{now} is live, {instead}")
 
@@ -77,8 +77,9 @@ def _shown(before: Mapping[str, Any], after: Status) -> Event:
 def _retired(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
     still = {after.live_build, *(kept.build for kept in after.retained)}
     for kept in before.get("retained") or ():
-        if kept["build"] not in still:
-            message = f"version {kept['version']} (build {kept['build']}) is no longer kept; its table is dropped"
+        build = kept.get("build")
+        if build not in still:
+            message = f"version {kept.get('version')} (build {build}) is no longer kept; its table is dropped"
             yield Event("Normal", Reason.RETIRED, message)
 
 

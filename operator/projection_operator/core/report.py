@@ -1,5 +1,9 @@
 """Status from the facts and the outcome."""
 
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
 from projection_operator.core import lag, rebuild
 from projection_operator.core.case import Case
 from projection_operator.core.conditions import Said, Truth, conditions
@@ -8,8 +12,19 @@ from projection_operator.core.observation import Unknown
 from projection_operator.core.outcome import Outcome
 from projection_operator.core.plan import plan
 from projection_operator.core.reasons import STALLED, Reason
-from projection_operator.core.status import ConditionType, LagStatus, ParkedStatus, Phase, PlanStatus, Status
+from projection_operator.core.status import (
+    Candidate,
+    ConditionType,
+    LagStatus,
+    ParkedStatus,
+    Phase,
+    PlanStatus,
+    Retained,
+    Status,
+)
 from projection_operator.core.trouble import trouble
+
+T = TypeVar("T")
 
 _AT_REST = frozenset({Reason.SERVING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.HELD})
 
@@ -26,13 +41,14 @@ def report(case: Case, said: Outcome) -> Status:
     )
     by_type = {condition.type: condition for condition in spoken}
     live, version = _live(case)
+    unseen = isinstance(case.obs.registry, Unknown)
     return Status(
         observed_generation=case.obs.resource.generation,
         phase=_phase(case, said, by_type),
         live_version=version,
         live_build=live,
-        candidate=rebuild.candidate(case, said),
-        retained=rebuild.retained(case),
+        candidate=_last_known(case, "candidate", _CANDIDATE) if unseen else rebuild.candidate(case, said),
+        retained=_retained(case, unseen),
         plan=_plan(case),
         parked=_parked(case),
         lag=LagStatus(events=case.lag.events, seconds=case.lag.seconds) if isinstance(case.lag, lag.Lag) else None,
@@ -40,6 +56,24 @@ def report(case: Case, said: Outcome) -> Status:
         selector=_selector(case),
         conditions=conditions(spoken, case.obs.resource, case.now),
     )
+
+
+_CANDIDATE = TypeAdapter(Candidate)
+_RETAINED = TypeAdapter(tuple[Retained, ...])
+
+
+def _last_known(case: Case, field: str, kind: TypeAdapter[T]) -> T | None:
+    """What the status said of builds, where they cannot be seen: unknown is not gone."""
+    try:
+        return kind.validate_python(case.obs.resource.status.get(field))
+    except ValidationError:
+        return None
+
+
+def _retained(case: Case, unseen: bool) -> tuple[Retained, ...]:
+    if unseen or case.spec is None:
+        return _last_known(case, "retained", _RETAINED) or ()
+    return rebuild.retained(case)
 
 
 def _live(case: Case) -> tuple[int | None, str | None]:
