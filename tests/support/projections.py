@@ -7,6 +7,7 @@ from typing import Any
 
 from projection_operator.core.manifests import Owner, Run, deployment
 from projection_operator.core.observation import (
+    HOLD_VERSION,
     Child,
     Desired,
     Observation,
@@ -90,7 +91,7 @@ def build(
         fingerprint=definition.fingerprint,
         table=f"t__b{number}",
         created_at=NOW,
-        published_at=NOW if state is BuildState.LIVE else None,
+        published_at=NOW if state in {BuildState.LIVE, BuildState.WARM} else None,
         reason="",
         checkpoints=tuple(checkpoint(Partition("orders", "topic-1", n), offset) for n, offset in enumerate(at)),
         worker_role=ROLE.role,
@@ -112,15 +113,23 @@ def source(*ends: int, **changes: Any) -> SourceView:
     return replace(SourceView(bounds, {P0: int(NOW.timestamp() * 1000) - 8_500}), **changes)
 
 
-def manifest(number: int = 7, replicas: int = 1, wanted: ProjectionSpec | None = None) -> dict[str, Any]:
+def manifest(
+    number: int = 7,
+    replicas: int = 1,
+    wanted: ProjectionSpec | None = None,
+    version: str = "1",
+    limit: str | None = None,
+) -> dict[str, Any]:
     """The Deployment of a build."""
     owner = Owner("shop", "orders", "uid-1")
-    return deployment(owner, wanted or spec(), Run(number, 4, "1", replicas, IMAGE))
+    return deployment(owner, wanted or spec(), Run(number, 4, version, replicas, IMAGE, limit))
 
 
-def child(number: int = 7, ready: int = 1, replicas: int = 1, unavailable_since: datetime | None = None) -> Child:
+def child(
+    number: int = 7, ready: int = 1, replicas: int = 1, unavailable_since: datetime | None = None, **run: Any
+) -> Child:
     """The same, as observed."""
-    body = manifest(number, replicas)
+    body = manifest(number, replicas, **run)
     return Child(body["metadata"]["name"], number, 4, replicas, ready, unavailable_since, body)
 
 
@@ -136,3 +145,39 @@ def observation(**changes: Any) -> Observation:
         source=source(),
     )
     return replace(base, **changes)
+
+
+OTHER_RULES = [{"events": ["E"], "key": {"id": "event.id"}, "set": {"name": "event.other"}}]
+OTHER_DEFINITION = desired(rules=OTHER_RULES)
+
+
+def second(**changes: Any) -> Desired:
+    """Version 2, with other rules."""
+    return desired(**{"version": "2", "rules": OTHER_RULES, **changes})
+
+
+def second_build(state: BuildState, at: tuple[int, ...] = (100, 100), **changes: Any) -> BuildView:
+    """Build 8, of version 2."""
+    return build(
+        state, at, **{"number": 8, "version": "2", "definition": Definition.of(spec(rules=OTHER_RULES)), **changes}
+    )
+
+
+def beside(candidate: BuildView | None = None, **changes: Any) -> Observation:
+    """Version 1 is live and version 2 asked for, with its build on its way, if any."""
+    builds = (build(),) if candidate is None else (build(), candidate)
+    children = (child(),) if candidate is None else (child(), child(8, version="2"))
+    known = {"desired": second(), "survey": SURVEY, "registry": view(*builds), "children": children}
+    return observation(**{**known, **changes})
+
+
+def back(warm_at: tuple[int, ...] = (100, 100), **changes: Any) -> Observation:
+    """Version 2 is live, and version 1, which it replaced, asked for."""
+    builds = (build(BuildState.WARM, warm_at), second_build(BuildState.LIVE))
+    known = {"registry": view(*builds), "survey": SURVEY, "children": (child(), child(8, version="2"))}
+    return observation(**{**known, **changes})
+
+
+def holding(version: str, **changes: Any) -> Resource:
+    """The Projection with the annotation that holds a version."""
+    return resource(annotations={HOLD_VERSION: version}, **changes)

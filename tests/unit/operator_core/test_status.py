@@ -1,4 +1,4 @@
-"""Status as kubectl shows it, whole, and events on transitions only."""
+"""Status as kubectl shows it, whole."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from projection_operator.core import actions
 from projection_operator.core.conditions import previous
 from projection_operator.core.decide import decide
-from projection_operator.core.observation import Observation, SourceView
+from projection_operator.core.observation import Observation, SourceView, Unknown
 from projection_operator.core.reasons import ADVICE, STALLED, Reason, advised, patience
 from projection_operator.core.status import Phase
 from projector.ports import Ends
@@ -23,13 +23,17 @@ from tests.support.projections import (
     P1,
     SOURCE_DOWN,
     TARGET_DOWN,
-    TOPIC_MISSING,
+    back,
+    beside,
     build,
     checkpoint,
     child,
     desired,
+    holding,
     observation,
     resource,
+    second,
+    second_build,
     source,
     view,
 )
@@ -37,6 +41,9 @@ from tests.support.projections import (
 SINCE = "2026-01-02T03:04:05Z"
 STUCK = view(build(checkpoints=(checkpoint(P0, 5, stuck="event.id is missing"),)))
 HANGING = SourceView({P0: Ends(0, 100, 130), P1: Ends(0, 100, 100)}, None, {P0: NOW - timedelta(seconds=90)})
+MANUAL = second(promotion={"mode": "Manual"})
+WAITS = Unknown(Reason.SWAP_WAITING, "the swap was tried and changed nothing: someone reads")
+REFUSED = Unknown(Reason.SWAP_REFUSED, "view report depends on a column that changes")
 LIVE_BEFORE = {"liveBuild": 7, "liveVersion": "1"}
 
 
@@ -55,6 +62,13 @@ def condition(kind: str, value: str, reason: str, message: str) -> dict[str, Any
     }
 
 
+QUIET = (
+    condition("Rebuilding", "False", "NoRebuild", "no version is being built beside a live one"),
+    condition("ApprovalRequired", "False", "NotNeeded", "no plan waits for a person"),
+    condition("Held", "False", "NotHeld", "the annotation projections.dev/hold-version is not set"),
+)
+
+
 def test_live_whole() -> None:
     serving = "version 1 (build 7) serves as public.t"
     assert status(observation(source=source(120, 100))) == {
@@ -62,6 +76,7 @@ def test_live_whole() -> None:
         "phase": "Live",
         "liveVersion": "1",
         "liveBuild": 7,
+        "retained": [],
         "lag": {"events": 20, "seconds": 8},
         "parked": {"keys": 0},
         "replicas": 1,
@@ -72,6 +87,7 @@ def test_live_whole() -> None:
             condition("Stalled", "False", "Progressing", "nothing needs a person"),
             condition("LagKnown", "True", "Measured", "from the registry's checkpoints and the log's ends"),
             condition("Degraded", "False", "AsExpected", "the read model is fed as the spec asks"),
+            *QUIET,
         ],
     }
 
@@ -82,6 +98,7 @@ def test_replaying_whole() -> None:
         "observedGeneration": 3,
         "phase": "Replaying",
         "candidate": {"version": "1", "build": 7, "step": "Replaying", "percent": 45},
+        "retained": [],
         "lag": {"events": 110, "seconds": 8},
         "parked": {"keys": 0},
         "replicas": 1,
@@ -92,6 +109,7 @@ def test_replaying_whole() -> None:
             condition("Stalled", "False", "Progressing", "nothing needs a person"),
             condition("LagKnown", "True", "Measured", "from the registry's checkpoints and the log's ends"),
             condition("Degraded", "False", "AsExpected", "the read model is fed as the spec asks"),
+            *QUIET,
         ],
     }
 
@@ -104,6 +122,7 @@ def test_missing_secret_whole() -> None:
     assert status(observation(registry=NO_SECRET, worker=NO_SECRET, source=NO_SECRET, children=())) == {
         "observedGeneration": 3,
         "phase": "Stalled",
+        "retained": [],
         "replicas": 0,
         "conditions": [
             condition("Ready", "False", "SecretMissing", missing),
@@ -111,6 +130,7 @@ def test_missing_secret_whole() -> None:
             condition("Stalled", "True", "SecretMissing", missing),
             condition("LagKnown", "False", "SecretMissing", missing),
             condition("Degraded", "False", "NoBuild", "nothing has been built yet"),
+            *QUIET,
         ],
     }
 
@@ -122,7 +142,17 @@ def test_missing_secret_whole() -> None:
         (observation(registry=view(), children=()), Phase.PENDING),
         (observation(registry=view(build(BuildState.CATCHING_UP))), Phase.CATCHING_UP),
         (observation(desired=desired(suspend=True)), Phase.SUSPENDED),
-        (observation(desired=desired(version="2")), Phase.STALLED),
+        (beside(), Phase.LIVE),
+        (beside(second_build(BuildState.REPLAYING)), Phase.REPLAYING),
+        (beside(second_build(BuildState.CATCHING_UP, (0, 0))), Phase.CATCHING_UP),
+        (beside(second_build(BuildState.CATCHING_UP), desired=MANUAL), Phase.AWAITING_APPROVAL),
+        (beside(second_build(BuildState.CATCHING_UP)), Phase.SWAPPING),
+        (beside(second_build(BuildState.CATCHING_UP), refused=WAITS), Phase.SWAPPING),
+        (beside(second_build(BuildState.CATCHING_UP), refused=REFUSED), Phase.STALLED),
+        (beside(second_build(BuildState.REPLAYING), resource=holding("1")), Phase.LIVE),
+        (beside(second_build(BuildState.REPLAYING), desired=second(suspend=True)), Phase.SUSPENDED),
+        (back(), Phase.ROLLING_BACK),
+        (back((0, 0)), Phase.ROLLING_BACK),
         (observation(desired=INVALID), Phase.STALLED),
         (observation(registry=STUCK, source=source(5)), Phase.DEGRADED),
         (observation(source=SOURCE_DOWN), Phase.DEGRADED),
@@ -199,19 +229,6 @@ def test_what_stops_partitions_is_told_before_what_is_parked() -> None:
     assert degraded(observation(source=SOURCE_DOWN, registry=view(build(parked_keys=1))))[0] == "SourceUnavailable"
 
 
-def test_a_version_change_beside_a_live_build_says_how_to_go_back_and_keeps_serving() -> None:
-    said = status(observation(desired=desired(version="2", scaling={"replicas": 4})))
-    stalled = previous(said, "Stalled")
-    assert (stalled["status"], stalled["reason"]) == ("True", "VersionChangeNotServed")
-    assert stalled["message"] == (
-        "spec.version: version 1 (build 7) is live and keeps serving; this release does not rebuild beside a live "
-        "build. To go back: version '1', rebuildToken '', and the definition of that time"
-    )
-    assert previous(said, "Ready")["status"] == "True"
-    (ensure,) = decide(observation(desired=desired(version="2", scaling={"replicas": 4})), NOW).actions
-    assert getattr(ensure, "manifest")["spec"]["replicas"] == 4  # noqa: B009 - the type is asserted elsewhere
-
-
 def test_invalid_spec_tells_every_problem_with_its_place() -> None:
     stalled = previous(status(observation(desired=INVALID)), "Stalled")
     assert stalled["message"].startswith("spec.rules[0].set.total, column 3: expected bigint, found text. Mend")
@@ -248,44 +265,12 @@ def test_pods_that_do_not_start_are_trouble_after_a_while_only() -> None:
     assert "kubectl --namespace shop describe pods --selector projections.dev/projection=orders" in late["message"]
 
 
-def events(before: Observation, after: Observation) -> list[tuple[str, str]]:
-    written = status(before)
-    body = resource(written)
-    decision = decide(observation(**{name: getattr(after, name) for name in PARTS}, resource=body), NOW)
-    return [(event.type, event.reason.value) for event in decision.events]
-
-
-PARTS = ("desired", "children", "worker", "registry", "source")
-NOTHING = observation(registry=view(), children=())
-REPLAYING = observation(registry=view(build(BuildState.REPLAYING, (0, 0))))
-CATCHING_UP = observation(registry=view(build(BuildState.CATCHING_UP)))
-LIVE = observation()
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "told"),
-    [
-        (NOTHING, REPLAYING, [("Normal", "BuildBegun")]),
-        (REPLAYING, CATCHING_UP, [("Normal", "CatchingUp")]),
-        (CATCHING_UP, LIVE, [("Normal", "Published")]),
-        (REPLAYING, NOTHING, [("Normal", "BuildGivenUp")]),
-        (LIVE, LIVE, []),
-        (LIVE, observation(source=TOPIC_MISSING), [("Warning", "TopicMissing")]),
-        (observation(source=TOPIC_MISSING), LIVE, [("Normal", "Recovered"), ("Normal", "Recovered")]),
-        (LIVE, observation(registry=TARGET_DOWN), [("Warning", "TargetUnavailable")]),
-        (LIVE, observation(desired=desired(version="2")), [("Warning", "VersionChangeNotServed")]),
-        (LIVE, observation(source=SOURCE_DOWN), [("Warning", "SourceUnavailable")]),
-        (LIVE, observation(registry=STUCK, source=source(5)), [("Warning", "PartitionsStuck")]),
-    ],
-)
-def test_events(before: Observation, after: Observation, told: list[tuple[str, str]]) -> None:
-    assert events(before, after) == told
-
-
 def test_transition_time_moves_with_the_status_only() -> None:
-    first = status(REPLAYING)
+    replaying = observation(registry=view(build(BuildState.REPLAYING, (0, 0))))
+    catching_up = view(build(BuildState.CATCHING_UP))
+    first = status(replaying)
     later = NOW + timedelta(hours=1)
-    second = decide(observation(registry=CATCHING_UP.registry, resource=resource(first)), later).status.to_dict()
+    second = decide(observation(registry=catching_up, resource=resource(first)), later).status.to_dict()
     third = decide(observation(resource=resource(second)), later).status.to_dict()
     assert previous(second, "Ready")["lastTransitionTime"] == SINCE
     assert previous(second, "Ready")["reason"] == "CatchingUp"
@@ -299,6 +284,6 @@ def test_problems_of_secrets_are_looked_at_again_within_10_s(reason: Reason) -> 
 
 def test_all_look_again_within_30_s_and_every_stall_says_what_to_do() -> None:
     assert all(0 < patience(reason) <= 30 for reason in Reason)
-    # These two say it in their own message.
-    assert STALLED - ADVICE.keys() == {Reason.VERSION_CHANGE_NOT_SERVED, Reason.FOREIGN_REGISTRY}
+    # These say it in their own message.
+    assert STALLED - ADVICE.keys() == {Reason.ABORTED, Reason.FOREIGN_REGISTRY, Reason.PARTIAL_HISTORY, Reason.REJECTED}
     assert advised(Reason.TOPIC_MISSING, "x.") == "x. Create the topic, or correct the name."
