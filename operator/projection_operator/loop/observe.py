@@ -193,8 +193,11 @@ class Observer:
     def _others(self, draft: Observation) -> int:
         """How many other projections have a candidate beside their live build; takes in how it is with this one."""
         key, case = (draft.resource.namespace, draft.resource.name), _case(draft)
+        others = len(self._rebuilding - {key})
+        if isinstance(draft.registry, Unknown):
+            # What ran goes on running while its registry is silent.
+            return others
         self._rebuilding.discard(key)
-        others = len(self._rebuilding)
         if case.live is not None and case.candidate is not None:
             self._rebuilding.add(key)
         return others

@@ -18,14 +18,15 @@ class Rates:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._seen: dict[int, deque[tuple[float, int]]] = {}
+        # By consumer group: numbers of builds are given by each database anew.
+        self._seen: dict[str, deque[tuple[float, int]]] = {}
 
     def look(self, build: BuildView | None) -> Mapping[int, float]:
         """Take in how far `build` is; its rate in events per second, once there is one."""
         if build is None or build.state is not BuildState.REPLAYING:
             return {}
         now, done = self._clock(), lag.replayed_events(build)
-        seen = self._seen.setdefault(build.number, deque())
+        seen = self._seen.setdefault(build.consumer_group, deque())
         # The time before the first event is that of pods starting, which says nothing about what is left.
         if done == 0:
             seen.clear()
@@ -38,4 +39,4 @@ class Rates:
 
     def _forget(self, now: float) -> None:
         """Builds that nobody has asked about for long are over."""
-        self._seen = {build: seen for build, seen in self._seen.items() if seen[-1][0] > now - 10 * WINDOW}
+        self._seen = {group: seen for group, seen in self._seen.items() if seen[-1][0] > now - 10 * WINDOW}
