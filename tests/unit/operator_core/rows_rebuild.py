@@ -14,6 +14,7 @@ from projector.registry import BuildState, EndedBuild, Ending, Survey, Unmanaged
 from tests.support.projections import (
     IMAGE,
     INSTALLATION,
+    INVALID,
     NO_SECRET,
     NOW,
     OTHER_RULES,
@@ -22,6 +23,7 @@ from tests.support.projections import (
     SOURCE_DOWN,
     TARGET_DOWN,
     TOPIC_MISSING,
+    UNREADABLE,
     back,
     beside,
     build,
@@ -77,6 +79,9 @@ def standing_still() -> Observation:
 
 LOST = EndedBuild(8, "2", "", Ending.ABORTED, "promotion.abortVersion names its version", NOW)
 AGAIN: Desired = desired(rebuildToken="again")
+
+HELD_BACK = back(desired=second(), resource=holding("1"))
+CUT_OFF = SourceView({P0: Ends(0, 90), P1: Ends(0, 100)})
 
 REBUILD_ROWS = (
     # The plan, and what speaks against a beginning.
@@ -187,13 +192,27 @@ REBUILD_ROWS = (
         Reason.ABANDONING, (actions.Abandon,), (T, T, F),
     ),
     Row("rollback", back(), Reason.ROLLING_BACK, (actions.Swap,), (T, T, F)),
-    Row("rollback", back(desired=second(), resource=holding("1")), Reason.ROLLING_BACK, (actions.Swap,), (T, T, F)),
+    Row("held version is kept", HELD_BACK, Reason.ROLLING_BACK, (actions.Swap,), (T, T, F)),
+    Row(
+        "held version is kept",
+        replace(HELD_BACK, desired=Desired(second().spec, INVALID.problems)),
+        Reason.ROLLING_BACK, (actions.Swap,), (T, T, F),
+    ),
+    Row("spec invalid", replace(HELD_BACK, desired=UNREADABLE), Reason.INVALID_SPEC, (), (T, F, T)),
+    Row(
+        "spec invalid",
+        back((0, 0), desired=Desired(second().spec, INVALID.problems), resource=holding("1")),
+        Reason.INVALID_SPEC, (), (T, F, T),
+    ),
+    Row("rollback, behind", back((0, 0), desired=second(), resource=holding("1")), Reason.ROLLING_BACK, (), (T, T, F)),
     Row("rollback", back(desired=desired(promotion=MANUAL)), Reason.ROLLING_BACK, (actions.Swap,), (T, T, F)),
     Row("rollback", back((100, 0)), Reason.ROLLING_BACK, (actions.Swap,), (T, T, F)),
     Row("rollback, behind", back((99, 0)), Reason.ROLLING_BACK, (), (T, T, F)),
     Row("rollback, redefined", back(desired=desired(rules=OTHER_RULES)), Reason.DEFINITION_CHANGED, (), (T, F, T)),
-    Row("rollback, log does not fit", back((101, 100)), Reason.SOURCE_CHANGED, (), (T, F, T)),
-    Row("rollback, log does not fit", back(source=TOPIC_MISSING), Reason.TOPIC_MISSING, (), (T, F, T)),
+    # Where it is as far as what readers see, its log does not matter.
+    Row("rollback", back(source=TOPIC_MISSING), Reason.ROLLING_BACK, (actions.Swap,), (T, T, F)),
+    Row("rollback, log does not fit", back((95, 0), source=CUT_OFF), Reason.SOURCE_CHANGED, (), (T, F, T)),
+    Row("rollback, log does not fit", back((0, 0), source=TOPIC_MISSING), Reason.TOPIC_MISSING, (), (T, F, T)),
     Row(
         "no build, plan not shown",
         back(desired=desired(rebuildToken="again")),

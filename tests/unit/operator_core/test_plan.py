@@ -66,7 +66,7 @@ def test_of_a_replay_whole() -> None:
         events=4_000,
         seconds=1_000,
         bytes=65_536,
-        creates=("table public.t__b<number of the build>",),
+        creates=("table public.t__b…, with the number of its build",),
         drops=("table public.t__b7, 24h after the swap",),
         grants=("SELECT to web",),
     )
@@ -171,6 +171,15 @@ def test_what_is_lost_and_what_is_not_read_are_warned_of() -> None:
         "unmanaged objects of the live table are not made on the new one: approve the plan to acknowledge that",
         "the log may lack its first events: the first year is archived",
     )
+
+
+def test_a_topic_that_is_read_no_more_is_told() -> None:
+    kafka = {**SOURCE["kafka"], "topics": ["payments"]}
+    seen = beside(desired=second(source={"kafka": kafka}))
+    expected = "topic orders is no longer read: how far the live table is in it does not hold back the swap"
+    assert made(seen).warnings == (expected,)
+    more = beside(desired=second(source={"kafka": {**kafka, "topics": ["payments", "orders"]}}))
+    assert made(more).warnings == ()
 
 
 def test_long_lists_are_cut_and_counted() -> None:

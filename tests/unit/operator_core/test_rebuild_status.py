@@ -144,8 +144,8 @@ def test_a_version_that_is_held_is_told_with_both_ways_out() -> None:
         "False",
         "Held",
         (
-            "version 1 (build 7) is held by the annotation projections.dev/hold-version; spec.version asks for 2. To let "
-            "go: set spec.version to 1, or remove the annotation"
+            "version 1 (build 7) is held by the annotation projections.dev/hold-version; spec.version asks for 2. To "
+            "let go: set spec.version to 1, or remove the annotation"
         ),
     )
     missing = condition(back(resource=holding("9")), "Stalled")

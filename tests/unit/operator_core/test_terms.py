@@ -97,7 +97,7 @@ def test_partitions_that_the_log_has_lost_hold_up_a_swap() -> None:
     case = facing(build(), candidate, **LOST)
     assert behind(case, candidate) == 200
     assert not near(case, candidate)
-    assert swap_terms(case).ungated == frozenset()
+    assert swap_terms(case, candidate).ungated == frozenset()
 
 
 def test_partitions_that_the_log_has_lost_are_passed_over_where_the_spec_says_so() -> None:
@@ -105,7 +105,7 @@ def test_partitions_that_the_log_has_lost_are_passed_over_where_the_spec_says_so
     case = facing(build(), candidate, **LOST, desired=second(source=LOSSY))
     assert behind(case, candidate) == 0
     assert near(case, candidate)
-    assert swap_terms(case).ungated == {P0, P1}
+    assert swap_terms(case, candidate).ungated == {P0, P1}
 
 
 def lossy(**changes: object) -> Observation:
@@ -126,15 +126,30 @@ def lossy(**changes: object) -> Observation:
     ids=["nothing lost", "cut off", "retention", "unknown"],
 )
 def test_only_what_is_known_to_be_lost_is_passed_over(seen: Observation, ungated: set[Partition]) -> None:
-    assert swap_terms(Case(seen, NOW)).ungated == ungated
+    assert swap_terms(Case(seen, NOW), second_build(CATCHING_UP)).ungated == ungated
+
+
+def test_a_topic_that_a_version_reads_no_more_says_nothing_about_how_far_it_is() -> None:
+    payments = Partition("payments", "topic-9", 0)
+    live = build(checkpoints=(*build().checkpoints, checkpoint(payments, 5_000)))
+    candidate = second_build(CATCHING_UP)
+    case = facing(live, candidate)
+    assert behind(case, candidate) == 0
+    assert swap_terms(case, candidate).ungated == {payments}
+    # A partition of a topic that it does read is another matter.
+    lacking = second_build(CATCHING_UP, (100,))
+    assert swap_terms(facing(live, lacking), lacking).ungated == {payments}
+    assert behind(facing(live, lacking), lacking) == 100
 
 
 def test_terms_are_those_of_the_spec() -> None:
-    case = facing(build(), second_build(CATCHING_UP))
-    assert swap_terms(case) == SwapTerms(gate_ms=300, view_ms=20, wait_for_snapshots=True)
+    candidate = second_build(CATCHING_UP)
+    assert swap_terms(facing(build(), candidate), candidate) == SwapTerms(
+        gate_ms=300, view_ms=20, wait_for_snapshots=True
+    )
     promotion = {"oldSnapshots": "Ignore", "swap": {"viewLock": "1s", "gate": "1s500ms"}}
-    other = facing(build(), second_build(CATCHING_UP), desired=second(promotion=promotion))
-    assert swap_terms(other) == SwapTerms(gate_ms=1_500, view_ms=1_000, wait_for_snapshots=False)
+    other = facing(build(), candidate, desired=second(promotion=promotion))
+    assert swap_terms(other, candidate) == SwapTerms(gate_ms=1_500, view_ms=1_000, wait_for_snapshots=False)
 
 
 def test_an_unreadable_log_is_said_in_words_not_in_numbers() -> None:

@@ -4,11 +4,8 @@ from typing import Any
 
 import pytest
 
-from projection_operator.core.observation import HOLD_VERSION
-from projector.ports import Ends, Partition
-from projector.registry import BuildState, BuildView, Unmanaged
+from projector.registry import BuildState, BuildView
 from tests.support.operator_world import KEY, World
-from tests.support.projections import SURVEY
 from tests.support.specs import spec_data
 
 pytestmark = pytest.mark.asyncio
