@@ -52,8 +52,8 @@ class Shell:
         for name, value in self._variables.items():
             yield f"export {name}={value}"
 
-    def run(self, command: str, stdin: str | None = None, shown: bool = True) -> str:
-        """Run to the end and return what it printed."""
+    def run(self, command: str, stdin: str | None = None, shown: bool = True, may_fail: bool = False) -> str:
+        """Run to the end and return what it printed. `may_fail`: another exit code than 0 is an answer, too."""
         if shown:
             say(f"$ {command}")
         try:
@@ -67,7 +67,7 @@ class Shell:
             )
         except FileNotFoundError as error:
             raise Failed(f"{error.filename} is not installed") from None
-        if done.returncode != 0:
+        if done.returncode != 0 and not may_fail:
             raise Failed(f"{command.split(maxsplit=1)[0]} failed: {(done.stderr or done.stdout).strip()}")
         if shown:
             for line in done.stdout.splitlines():

@@ -16,6 +16,7 @@ import psycopg
 from confluent_kafka import KafkaException
 
 from examples.console import Failed, Shell, say, step, until
+from examples.polling import Polling
 from examples.shop import generator, verify
 from sandbox import Sandbox
 from sandbox.errors import SandboxError
@@ -31,8 +32,15 @@ READY_S = 180
 """From apply to Ready: pods start, the log so far is folded, the view appears."""
 RECOVERY_S = 60
 """From a kill to lag 0 under flow: restart of the container, a new member in the group."""
+CHANGE_S = 120
+"""From apply to another version live: plan, pods, replay, swap."""
+RETURN_S = 15
+"""From apply to a kept version live: one pass and one statement."""
+FILES = {"1": "order-summaries.yaml", "2": "order-summaries-v2.yaml"}
 _NEWEST = "SELECT order_id, customer, status, item_count FROM order_summaries ORDER BY last_event_at DESC LIMIT 5"
 _DEGRADED = """jsonpath='{.status.conditions[?(@.type=="Degraded")].message}'"""
+_OF_PROJECTION = "--field-selector involvedObject.name=order-summaries,involvedObject.kind=Projection"
+_EVENT = "custom-columns=REASON:.reason,MESSAGE:.message"
 _POSITIONS = """
     SELECT c.partition, c.next_offset
     FROM projections.checkpoint c JOIN projections.projection p ON p.live_build = c.build
@@ -109,6 +117,7 @@ class Demo:
         self._kills()
         self._compare_at_last()
         self._bad_event()
+        self._another_version()
         self._look_around()
 
     def _events(self) -> None:
@@ -143,9 +152,10 @@ class Demo:
     def _apply(self) -> None:
         with step("5. The projection: one YAML file, and a view that anyone can query"):
             began = time.monotonic()
-            self.shell.run(f"kubectl apply -f {SHOP}/order-summaries.yaml")
+            self.shell.run(f"kubectl apply -f {SHOP}/{FILES['1']}")
             with self.shell.beside("kubectl get projections -n shop -w"):
                 self.shell.run(f"kubectl wait -n shop --for=condition=Ready {PROJECTION} --timeout={READY_S}s")
+                until("version 1 is live", lambda: self._status("liveVersion") == "1", READY_S)
                 until("kubectl shows lag 0", self._no_lag, READY_S)
             self.report.add("from apply to Ready and lag 0", time.monotonic() - began, "s", READY_S)
             self.shell.run(f'psql {self.uri} -c "{_NEWEST}"')
@@ -223,6 +233,44 @@ class Demo:
             self.report.add("from there until status says that all is well", took, "s", RECOVERY_S)
             self._compare("rows that differ without the event that was passed over")
 
+    def _another_version(self) -> None:
+        with step("9. Another version: a column more, one of another type, a rule mended; readers go on"):
+            self.shell.run(f"diff {SHOP}/{FILES['1']} {SHOP}/{FILES['2']}", may_fail=True)
+            process = self.shell.start(f"{self._generator()} --forever --rate {RATE} --seed {self._sent()}")
+            try:
+                with Polling(self.uri) as readers:
+                    self._change("from apply to version 2 live", "2", CHANGE_S)
+                    say("   It is wrong? The old version is still fed, so the way back is short:")
+                    self._change("from apply to version 1 live again", "1", RETURN_S)
+                    say("   And forward again:")
+                    self._change("from apply to version 2 live again", "2", RETURN_S)
+            finally:
+                process.terminate()
+                process.communicate(timeout=90)
+            self.report.add("readers' errors meanwhile", len(readers.errors), f"of {readers.count} reads", 0)
+            self.report.add("longest read meanwhile", readers.longest * 1000, "ms", None)
+            ends = generator.ends(self.kafka, TOPIC)
+            until("every event is in the table", lambda: self._passed(ends), RECOVERY_S)
+            self.shell.run("kubectl get projections -n shop")
+            self.shell.run(f"kubectl get events -n shop {_OF_PROJECTION} --sort-by=.lastTimestamp -o {_EVENT}")
+            self._compare("rows that differ after the versions changed", "2")
+
+    def _change(self, name: str, version: str, limit: float) -> None:
+        """Apply the YAML of a version, as a merge in Git would, and wait until it is live."""
+        began, before = time.monotonic(), self._status("liveVersion")
+        with self.shell.beside("kubectl get projections -n shop -w"):
+            self.shell.run(f"kubectl apply -f {SHOP}/{FILES[version]}")
+            if before != version:
+                until(
+                    "a plan", lambda: bool(self._status("plan.hash")) or self._status("liveVersion") == version, 30, 0.1
+                )
+                self.shell.run(f"kubectl get -n shop {PROJECTION} -o jsonpath={{.status.plan}}")
+            until(f"version {version} is live", lambda: self._status("liveVersion") == version, limit, 0.1)
+        self.report.add(name, time.monotonic() - began, "s", limit)
+
+    def _status(self, path: str) -> str:
+        return self.shell.run(f"kubectl get -n shop {PROJECTION} -o jsonpath={{.status.{path}}}", shown=False)
+
     def _degraded(self) -> str:
         return self.shell.run(f"kubectl get -n shop {PROJECTION} -o {_DEGRADED}", shown=False)
 
@@ -236,10 +284,10 @@ class Demo:
             positions: dict[int, int] = dict(connection.execute(_POSITIONS).fetchall())
         return all(positions.get(partition, -1) >= end for partition, end in ends.items())
 
-    def _compare(self, name: str) -> None:
-        say(f"$ python -m examples.shop.verify --topic {TOPIC} --uri {self.uri} --discarded")
+    def _compare(self, name: str, version: str = "1") -> None:
+        say(f"$ python -m examples.shop.verify --topic {TOPIC} --uri {self.uri} --discarded --version {version}")
         with psycopg.connect(self.uri, autocommit=True) as connection:
-            expected = verify.fold(self.kafka, TOPIC, None, verify.passed_over(connection, TOPIC))
+            expected = verify.fold(self.kafka, TOPIC, None, verify.passed_over(connection, TOPIC), version=version)
             result = verify.compare(expected, verify.table(connection, "public.order_summaries"))
         for line in (*result.details(), result.summary):
             say(f"    {line}")

@@ -12,3 +12,5 @@ SELECT format('GRANT CONNECT ON DATABASE %I TO read_db_worker', current_database
 -- The public name lives here; a schema of its own works as well (spec.target.postgresql.schema).
 GRANT USAGE, CREATE ON SCHEMA public TO read_db_admin;
 GRANT USAGE ON SCHEMA public TO read_db_worker;
+-- A swap waits for transactions that would see the past, of whichever role they are.
+GRANT pg_read_all_stats TO read_db_admin;

@@ -81,7 +81,8 @@ class BuildView:
     """A build as the registry has it. `token` is the rebuildToken that it was begun under.
 
     `parked_keys` counts the row keys whose events wait because one of them could not be applied. `changed_at` is when
-    the state last changed, `replayed_at` when catching up was opened. `ending` is there once it was given up.
+    the state last changed, `replayed_at` when catching up was opened (None: not yet, or not known). `ending` is there
+    once it was given up.
     """
 
     number: int
@@ -118,8 +119,9 @@ class EndedBuild:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionView:
-    """A projection as the registry has it: builds that are not retired, newest last, and the last that were given up,
-    newest first.
+    """A projection as the registry has it.
+
+    `builds` are those that are not retired, newest last; `ended` the last that were given up, newest first.
     """
 
     identity: Identity
@@ -132,7 +134,7 @@ class ProjectionView:
 
 @dataclass(frozen=True, slots=True)
 class Unmanaged:
-    """What others made on the table of a build, and a new table would lack. `ddl` makes it again, where that is known."""
+    """What others made on a build's table (or the view), and a new one would lack. `ddl` makes it again."""
 
     kind: str
     name: str
@@ -144,6 +146,7 @@ class Survey:
     """What a swap would meet. `rows` and `total_bytes` (with indexes) of the live table are the server's estimates.
 
     `dependents` are objects that read the public view (`view app.totals`), `grants` rights on it (`SELECT to web`).
+    `blind`: what the role lacks to see other roles' transactions, as `GRANT ...`; empty where it sees them.
     """
 
     rows: int
@@ -151,6 +154,7 @@ class Survey:
     dependents: tuple[str, ...]
     grants: tuple[str, ...]
     unmanaged: tuple[Unmanaged, ...]
+    blind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def test_another_version_takes_over_under_flow_and_the_first_one_comes_back(shop
         planned = wait.until("a plan", lambda: shop.projection()["status"].get("plan"), bool, 60)
         assert planned is not None
         assert (planned["kind"], planned["fromVersion"], planned["toVersion"]) == ("Replay", "1", "2")
-        assert planned["columns"] == ["+ removed_count bigint", "~ total_cents bigint -> numeric"]
+        assert planned["columns"] == ["~ total_cents bigint -> numeric", "+ removed_count bigint"]
         assert planned["events"] > 3_000
         assert shop.condition("Ready")["status"] == "True"
         shop.wait_live("2")

@@ -6,7 +6,7 @@ from projection_operator.core.observation import SourceView, Unknown, WorkerAcce
 from projection_operator.core.outcome import Edge, Outcome, pass_on
 from projection_operator.core.plan import plan, shown
 from projection_operator.core.reasons import Reason
-from projector.registry import Ending
+from projector.registry import Ending, Survey
 
 _ENDED = {Ending.ABORTED: Reason.ABORTED, Ending.REJECTED: Reason.REJECTED}
 
@@ -17,9 +17,10 @@ def _abort_named(case: Case) -> bool:
 
 def _stays_aborted(case: Case) -> Outcome:
     version = case.spec.version if case.spec else ""
+    again = "remove abortVersion" if case.ended is None else "remove abortVersion and change spec.rebuildToken"
     return Outcome(
         Reason.ABORTED,
-        f"spec.promotion.abortVersion names version {version}: it is not begun. To begin it, remove abortVersion",
+        f"spec.promotion.abortVersion names version {version}: it is not begun. To begin it, {again}",
     )
 
 
@@ -60,6 +61,20 @@ def _partial(case: Case) -> Outcome:
         Reason.PARTIAL_HISTORY,
         f"{_why_partial(case)}; a table built from it would not be the fold of all events. If that is acceptable, say "
         f"why in spec.source.allowPartialHistory",
+    )
+
+
+def _blind(case: Case) -> str:
+    """What the operator's role lacks to see whom a swap has to wait for."""
+    waits = case.spec is not None and case.spec.promotion.old_snapshots == "Wait"
+    return case.obs.survey.blind if waits and isinstance(case.obs.survey, Survey) else ""
+
+
+def _cannot_wait(case: Case) -> Outcome:
+    return Outcome(
+        Reason.NOT_PERMITTED,
+        f"spec.target.postgresql.adminSecretRef: the operator's role cannot see transactions of other roles, and "
+        f"spec.promotion.oldSnapshots is Wait: {_blind(case)}; or set oldSnapshots to Ignore",
     )
 
 
@@ -108,6 +123,7 @@ BEGINNING: tuple[Edge, ...] = (
     Edge("no build, log is partial", _log_is_partial, _partial),
     Edge("no build, no access", lambda c: isinstance(c.obs.worker, Unknown), lambda c: pass_on(c.obs.worker)),
     Edge("no build, plan unknown", lambda c: isinstance(plan(c), Unknown), lambda c: pass_on(plan(c))),
+    Edge("no build, swap would be blind", lambda c: bool(_blind(c)), _cannot_wait),
     Edge("no build, too many rebuilds", _no_slot, _wait_for_slot),
     Edge("no build, plan not shown", _not_shown, _plan),
     Edge("no build", lambda _: True, _begin),

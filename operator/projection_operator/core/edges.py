@@ -5,10 +5,10 @@ from projection_operator.core.case import Case
 from projection_operator.core.outcome import Edge, Outcome
 from projection_operator.core.registration import REGISTRATION
 from projection_operator.core.rollout import CANDIDATE, GIVEN_UP
-from projection_operator.core.serving import LIVE
+from projection_operator.core.serving import EMERGENCY, LIVE
 from projection_operator.core.teardown import DELETION
 
-EDGES: tuple[Edge, ...] = (*DELETION, *REGISTRATION, *GIVEN_UP, *LIVE, *CANDIDATE, *BEGINNING)
+EDGES: tuple[Edge, ...] = (*DELETION, *EMERGENCY, *REGISTRATION, *GIVEN_UP, *LIVE, *CANDIDATE, *BEGINNING)
 
 
 def outcome(case: Case) -> Outcome:

@@ -26,7 +26,7 @@ URI_FOLDER = "/etc/projector/target"
 SCHEMA_REGISTRY_FOLDER = "/etc/projector/schema-registry"
 GRACE_SECONDS = 15
 MAX_RATE = "PROJECTOR_MAX_EVENTS_PER_SECOND"
-"""Of a replay, over all pods of the build."""
+"""Of a replay, for each pod of the build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Owner:
 class Run:
     """What runs. `version` is the build's own, which may differ from the spec's.
 
-    `max_events_per_second` is the limit of all its pods together, while it replays.
+    `max_events_per_second` is the limit of each of its pods, while it replays.
     """
 
     build: int

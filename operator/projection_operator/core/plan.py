@@ -71,7 +71,7 @@ def _replay(case: Case, live: BuildView, spec: ProjectionSpec, survey: Survey, s
         events=events,
         seconds=_seconds(live, events),
         bytes=survey.total_bytes,
-        creates=(f"table {table.db_schema}.{table.table}__b<number of the build>",),
+        creates=(f"table {table.db_schema}.{table.table}__b…, with the number of its build",),
         drops=(f"table {table.db_schema}.{live.table}, {spec.rollback.retain_for} after the swap",),
         columns=tuple(_columns(live.definition, new)),
         dependents=_listed(survey.dependents),
@@ -151,6 +151,8 @@ def _warnings(spec: ProjectionSpec, old: Definition, new: Definition, survey: Su
     yield from _shape_warnings(old, new, survey)
     if survey.unmanaged:
         yield "unmanaged objects of the live table are not made on the new one: approve the plan to acknowledge that"
+    for topic in sorted(set(old.topics) - set(new.topics)):
+        yield f"topic {topic} is no longer read: how far the live table is in it does not hold back the swap"
     if spec.source.allow_partial_history:
         yield f"the log may lack its first events: {spec.source.allow_partial_history}"
 

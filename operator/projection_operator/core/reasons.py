@@ -123,7 +123,7 @@ ADVICE: dict[Reason, str] = {
     Reason.TOPIC_MISSING: "Create the topic, or correct the name.",
     Reason.TARGET_TAKEN: "Choose another table, or move the other one out of the way.",
     Reason.TARGET_CHANGED: "Put the old name back; a read model under another name is another Projection.",
-    Reason.TARGET_IN_USE: "Drop what depends on it, or set deletionPolicy to Retain.",
+    Reason.TARGET_IN_USE: "Drop what depends on it; a deletion goes on without if deletionPolicy is Retain.",
     Reason.TARGET_UNSUITABLE: "Mend the database, or name another one in the Secret.",
     Reason.SOURCE_CHANGED: "Positions in the read model speak of another log. Put the old log back, or build anew.",
     Reason.PARTITIONS_GROWN: "Events of the new partitions are not folded. Build anew, with another ordering if keys "

@@ -10,7 +10,7 @@ from projection_operator.core.observation import Unknown
 from projection_operator.core.outcome import Edge, Outcome, named, pass_on, sure
 from projection_operator.core.plan import approved, plan
 from projection_operator.core.reasons import Reason
-from projection_operator.core.serving import redefined, suspended
+from projection_operator.core.serving import BUILD_ANEW, redefined, suspended
 from projection_operator.core.status import PlanStatus
 from projection_operator.core.terms import distance, max_lag, near, swap_terms
 from projector.registry import BuildState, Ending
@@ -49,7 +49,7 @@ def _misfit(case: Case) -> Outcome:
     why = pass_on(case.misfit_of(sure(case.candidate)))
     if why.reason is Reason.TOPIC_MISSING:
         return why
-    return Outcome(why.reason, f"{why.message}. To build anew, change spec.rebuildToken")
+    return Outcome(why.reason, f"{why.message}. {BUILD_ANEW}")
 
 
 def _replayed(case: Case) -> bool:
@@ -93,7 +93,7 @@ def _await(case: Case) -> Outcome:
 
 def _swap(case: Case) -> Outcome:
     build = sure(case.candidate)
-    swap = Swap(build.number, swap_terms(case))
+    swap = Swap(build.number, swap_terms(case, build))
     return Outcome(Reason.SWAPPING, f"{named(build)} takes the place of {named(sure(case.live))}", (swap,))
 
 

@@ -37,7 +37,13 @@ def _misfit(case: Case) -> Outcome:
 def _of_log(why: Outcome) -> Outcome:
     if why.reason is Reason.TOPIC_MISSING:
         return why
-    return Outcome(why.reason, f"{why.message}. To build anew, change spec.rebuildToken")
+    return Outcome(why.reason, f"{why.message}. {BUILD_ANEW}")
+
+
+BUILD_ANEW = (
+    "To build anew, change spec.rebuildToken, and say in spec.source.allowPartialHistory why it is acceptable that "
+    "events were lost"
+)
 
 
 def redefined(build: BuildView) -> Outcome:
@@ -61,7 +67,7 @@ def suspended(_case: Case) -> Outcome:
 
 def _return(case: Case) -> Outcome:
     build = sure(case.returning)
-    return Outcome(Reason.ROLLING_BACK, f"going back to {named(build)}", (Swap(build.number, swap_terms(case)),))
+    return Outcome(Reason.ROLLING_BACK, f"going back to {named(build)}", (Swap(build.number, swap_terms(case, build)),))
 
 
 def _near(case: Case) -> bool:
@@ -77,6 +83,13 @@ def _other_held(case: Case) -> bool:
     return case.held is not None and case.live is not None and not case.asked(case.live) and case.returning is None
 
 
+def _emergency(case: Case) -> bool:
+    """What is held comes before a spec that cannot be read to its end: that is when people hold versions."""
+    return case.held is not None and case.spec is not None and _near(case)
+
+
+EMERGENCY: tuple[Edge, ...] = (Edge("held version is kept", _emergency, _return),)
+
 LIVE: tuple[Edge, ...] = (
     Edge("live, held", lambda c: _wanted(c) and c.held_against_spec, _held),
     Edge("live, log does not fit", lambda c: _wanted(c) and c.misfit is not None, _misfit),
@@ -90,11 +103,11 @@ LIVE: tuple[Edge, ...] = (
         lambda c: c.returning is not None and c.redefined(c.returning),
         lambda c: redefined(sure(c.returning)),
     ),
+    Edge("rollback", _near, _return),
     Edge(
         "rollback, log does not fit",
         lambda c: c.returning is not None and c.misfit_of(c.returning) is not None,
         lambda c: _of_log(pass_on(c.misfit_of(sure(c.returning)))),
     ),
-    Edge("rollback", _near, _return),
     Edge("rollback, behind", lambda c: c.returning is not None, _coming_back),
 )

@@ -2,7 +2,7 @@
 
 from projection_operator.core import lag
 from projection_operator.core.case import Case
-from projection_operator.core.observation import SourceView, Unknown
+from projection_operator.core.observation import Unknown
 from projector.ports import Partition
 from projector.registry import BuildView, SwapTerms
 from projector.spec.base import length
@@ -16,7 +16,7 @@ def max_lag(case: Case) -> int:
 def behind(case: Case, build: BuildView) -> int | Unknown:
     """Events that `build` is behind what readers see: the live build; its log, where nothing is live."""
     if case.live is not None:
-        return lag.behind(build, case.live, _lost(case))
+        return lag.behind(build, case.live, _ungated(case, build))
     found = case.lag_of(build)
     return found if isinstance(found, Unknown) else found.events
 
@@ -33,15 +33,15 @@ def distance(case: Case, build: BuildView) -> str:
     return f"at an unknown distance ({found.message})" if isinstance(found, Unknown) else f"{found} events behind"
 
 
-def swap_terms(case: Case) -> SwapTerms:
-    """As the spec has them."""
+def swap_terms(case: Case, build: BuildView) -> SwapTerms:
+    """On which `build` is shown, as the spec has them."""
     assert case.spec is not None  # noqa: S101 - an unreadable spec was decided before
     promotion = case.spec.promotion
     return SwapTerms(
         gate_ms=_ms(promotion.swap.gate),
         view_ms=_ms(promotion.swap.view_lock),
         wait_for_snapshots=promotion.old_snapshots == "Wait",
-        ungated=_lost(case),
+        ungated=_ungated(case, build),
     )
 
 
@@ -49,10 +49,21 @@ def _ms(duration: str) -> int:
     return int(length(duration).total_seconds() * 1000)
 
 
-def _lost(case: Case) -> frozenset[Partition]:
-    """Partitions of the live build that its log has lost, where the spec says that this is acceptable."""
-    live, spec = case.live, case.spec
-    if live is None or spec is None or not spec.source.allow_partial_history:
+def _ungated(case: Case, build: BuildView) -> frozenset[Partition]:
+    """Partitions of the live build that say nothing about how far `build` is.
+
+    Those of topics that its version does not read, and those that the log has lost, where the spec says that this is
+    acceptable.
+    """
+    live = case.live
+    if live is None:
         return frozenset()
+    unread = {point.partition for point in live.checkpoints if point.partition.topic not in build.definition.topics}
+    return _lost(case, live) | unread
+
+
+def _lost(case: Case, live: BuildView) -> frozenset[Partition]:
     source = case.log_of(live)
-    return lag.lost(live, source) if isinstance(source, SourceView) else frozenset()
+    if case.spec is None or not case.spec.source.allow_partial_history or isinstance(source, Unknown):
+        return frozenset()
+    return lag.lost(live, source)

@@ -108,8 +108,8 @@ def _max_rate(case: Case, spec: ProjectionSpec, build: BuildView) -> str | None:
     child = case.child_of(build)
     if build.state is not BuildState.REPLAYING and child is not None:
         return _running_limit(child)
-    limit = spec.rebuild.max_events_per_second
-    return None if limit is None else str(limit)
+    limit, pods = spec.rebuild.max_events_per_second, max(1, replicas_of_candidate(case))
+    return None if limit is None else f"{limit / pods:g}"
 
 
 def _running_limit(child: Child) -> str | None:

@@ -107,7 +107,7 @@ class Actor:
         try:
             await self._databases.act(seen.admin, seen.take_over, registry_call(seen, action))
         except Failure as failure:
-            if isinstance(action, DeleteProjection):
+            if isinstance(action, DeleteProjection | Retire):
                 raise _lasting(failure, Reason.TARGET_IN_USE) from failure
             if isinstance(action, Swap):
                 raise _lasting(failure, Reason.SWAP_REFUSED) from failure

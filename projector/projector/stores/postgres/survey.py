@@ -109,7 +109,20 @@ SELECT 'row level security', c.relname, format('ALTER TABLE %%s ENABLE ROW LEVEL
     CASE WHEN c.relforcerowsecurity THEN ', FORCE ROW LEVEL SECURITY' END)
 FROM pg_class c WHERE c.oid = %(relation)s::oid AND c.relrowsecurity
 """
-_KINDS = (_INDEXES, _TRIGGERS, _PUBLICATIONS, _STATISTICS, _CONSTRAINTS, _POLICIES, _ON_TABLE)
+# A view that is made anew keeps neither.
+_VIEW_ONLY: LiteralString = """
+SELECT 'trigger of the view', t.tgname, pg_get_triggerdef(t.oid) FROM pg_trigger t
+WHERE t.tgrelid = %(view)s::oid AND NOT t.tgisinternal
+UNION ALL
+SELECT 'rule of the view', r.rulename, pg_get_ruledef(r.oid) FROM pg_rewrite r
+WHERE r.ev_class = %(view)s::oid AND r.ev_type <> '1'
+"""
+# Without it the server shows nothing of others' transactions, and a swap cannot tell whether it has to wait for them.
+_BLIND: LiteralString = """
+SELECT format('GRANT pg_read_all_stats TO %%I', current_user)
+WHERE NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
+"""
+_KINDS = (_VIEW_ONLY, _INDEXES, _TRIGGERS, _PUBLICATIONS, _STATISTICS, _CONSTRAINTS, _POLICIES, _ON_TABLE)
 _UNMANAGED: LiteralString = " UNION ALL ".join(_KINDS)
 
 
@@ -149,6 +162,7 @@ def survey(cursor: Cursor, identity: Identity) -> Survey | None:
         dependents=_words(cursor, _DEPENDENTS, live.view),
         grants=_words(cursor, _ON_VIEW, live.view),
         unmanaged=_unmanaged(cursor, live),
+        blind="".join(text for (text,) in cursor.execute(_BLIND, ())),
     )
 
 
@@ -167,6 +181,7 @@ def _words(cursor: Cursor, query: LiteralString, view: int | None) -> tuple[str,
 def _unmanaged(cursor: Cursor, live: _Live) -> tuple[Unmanaged, ...]:
     values = {
         "relation": live.relation,
+        "view": live.view,
         "schema": live.schema,
         "table": live.table,
         "worker": live.worker,

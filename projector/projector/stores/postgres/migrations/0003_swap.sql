@@ -154,6 +154,10 @@ BEGIN
         RAISE EXCEPTION '% reads %.%', reason, project.public_schema, project.public_name USING ERRCODE = 'PJ004';
     END IF;
     IF wait_for_snapshots THEN
+        IF NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN
+            RAISE EXCEPTION 'role % cannot see the transactions of others, which oldSnapshots: Wait needs: GRANT pg_read_all_stats TO %',
+                current_user, format('%I', current_user) USING ERRCODE = 'PJ005';
+        END IF;
         SELECT projections.session_in_words(s.pid) INTO reason FROM projections.old_snapshots() s
         WHERE s.since < clock_timestamp() - make_interval(secs => gate_ms / 1000.0) ORDER BY s.since LIMIT 1;
         IF reason IS NOT NULL THEN
