@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from projection_operator.core.actions import Action, EnsureDeployment, RemoveDeployment, RemoveGroup, Retire
+from projection_operator.core.actions import (
+    Action,
+    BeginBuild,
+    EnsureDeployment,
+    OpenCatchUp,
+    Publish,
+    RemoveDeployment,
+    RemoveGroup,
+    Retire,
+    Swap,
+)
 from projection_operator.core.case import Case
 from projection_operator.core.edges import outcome
 from projection_operator.core.events import Event, events
@@ -39,7 +49,7 @@ def decide(observation: Observation, now: datetime) -> Decision:
     """Decide. Never raises; `now` is aware of its zone."""
     case = Case(observation, now)
     found = outcome(case)
-    actions = (*found.actions, *upkeep(case, found.actions))
+    actions = _in_order((*found.actions, *upkeep(case, found.actions)))
     said = _refused(observation, found)
     status = report(case, said)
     return Decision(
@@ -48,6 +58,24 @@ def decide(observation: Observation, now: datetime) -> Decision:
         events=events(observation.resource.status, status),
         requeue_after=_again(case, said, status, actions),
     )
+
+
+def _in_order(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    """The first act that fails ends a pass: a step forward that is refused must not keep what serves from being fed.
+
+    What is left of former builds comes last, since it waits for others.
+    """
+    return tuple(sorted(actions, key=_place))
+
+
+def _place(action: Action) -> int:
+    match action:
+        case RemoveGroup() | Retire():
+            return 2
+        case BeginBuild() | OpenCatchUp() | Publish() | Swap():
+            return 1
+        case _:
+            return 0
 
 
 def _refused(observation: Observation, found: Outcome) -> Outcome:
