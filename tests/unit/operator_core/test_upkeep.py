@@ -13,11 +13,13 @@ from tests.support.projections import (
     NOW,
     SOURCE_DOWN,
     TARGET_DOWN,
+    beside,
     build,
     checkpoint,
     child,
     desired,
     observation,
+    second_build,
     source,
     spec,
     view,
@@ -27,9 +29,22 @@ from tests.support.projections import (
 def test_an_abandoned_build_goes_in_steps_while_the_next_one_begins() -> None:
     given_up = build(BuildState.ABANDONED)
     first = decide(observation(registry=view(given_up), children=(child(),)), NOW).actions
-    assert [type(action) for action in first] == [actions.BeginBuild, actions.RemoveDeployment]
+    assert [type(action) for action in first] == [actions.RemoveDeployment, actions.BeginBuild]
     second = decide(observation(registry=view(given_up), children=()), NOW).actions
     assert [type(action) for action in second] == [actions.BeginBuild, actions.RemoveGroup, actions.Retire]
+
+
+def test_a_step_forward_comes_after_what_keeps_builds_fed_and_before_what_is_left_of_others() -> None:
+    builds = (build(), second_build(BuildState.CATCHING_UP), build(BuildState.ABANDONED, number=4))
+    found = decide(beside(registry=view(*builds), children=(child(),)), NOW).actions
+    assert [type(action) for action in found] == [
+        actions.EnsureDeployment,
+        actions.Swap,
+        actions.RemoveGroup,
+        actions.Retire,
+    ]
+    given_up = beside(second_build(BuildState.REPLAYING, (1, 1)), desired=desired(scaling={"replicas": 5}))
+    assert [type(action) for action in decide(given_up, NOW).actions] == [actions.Abandon, actions.EnsureDeployment]
 
 
 def test_a_deployment_of_a_build_that_is_no_more_is_removed() -> None:
