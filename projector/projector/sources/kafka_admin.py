@@ -10,17 +10,20 @@ from typing import Any
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its typed package forgets to export OffsetSpec
     AdminClient,
+    ConfigResource,
     OffsetSpec,
 )
 
 from projector.ports import Ends, Partition
-from projector.sources.kafka_errors import TIMED_OUT, translate, unavailable
+from projector.sources.kafka_errors import NO_GROUP, TIMED_OUT, translate, unavailable
 
 TIMEOUT = 5.0
 """Seconds for one question."""
 
 PEEK_TIMEOUT = 2.0
 """Seconds for looking at records."""
+
+_POLICY, _COMPACT = "cleanup.policy", "compact"
 
 COMMON_SETTINGS: Mapping[str, Any] = {
     "client.id": "projector",
@@ -91,9 +94,30 @@ class KafkaAdmin:
         finally:
             consumer.close()
 
+    def compacted(self, topics: Iterable[str]) -> frozenset[str]:
+        """Those of the topics with `compact` in their cleanup policy, be it their own or the broker's default."""
+        asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in sorted(set(topics))]
+        if not asked:
+            return frozenset()  # the client refuses to ask about nothing
+        futures = self._client.describe_configs(asked, request_timeout=TIMEOUT)
+        found = {topic.name: self._configuration(future, topic.name) for topic, future in futures.items()}
+        return frozenset(name for name, entries in found.items() if _COMPACT in entries[_POLICY].value)
+
+    def delete_group(self, group: str) -> None:
+        """Forget a consumer group with the offsets that were mirrored to it. Kafka keeps one that has members."""
+        future = self._client.delete_consumer_groups([group], request_timeout=TIMEOUT)[group]
+        try:
+            _wait(future)
+        except KafkaException as error:
+            if error.args[0].code() != NO_GROUP:
+                raise unavailable(self._servers, error.args[0], f"deleting consumer group {group}") from None
+
     def close(self) -> None:
         """Stop the client's threads when the last answer is in."""
         del self._client
+
+    def _configuration(self, future: "Future[Any]", topic: str) -> Any:
+        return _result(future, self._servers, topic, f"configuration of topic {topic}")
 
     def _peeking(self) -> Consumer:
         settings = {
@@ -135,10 +159,16 @@ class KafkaAdmin:
         return {asked[place]: _result(future, self._servers, place.topic).offset for place, future in futures.items()}
 
 
-def _result(future: "Future[Any]", servers: Sequence[str], topic: str) -> Any:
+def _result(future: "Future[Any]", servers: Sequence[str], topic: str, detail: str = "") -> Any:
+    try:
+        return _wait(future)
+    except KafkaException as error:
+        raise translate(servers, error.args[0], topic, detail) from None
+
+
+def _wait(future: "Future[Any]") -> Any:
+    """The result; raises KafkaException, also where the client itself does not keep to its time limit."""
     try:
         return future.result(TIMEOUT + 1)
     except FutureTimeoutError:
-        raise unavailable(servers, KafkaError(TIMED_OUT)) from None
-    except KafkaException as error:
-        raise translate(servers, error.args[0], topic) from None
+        raise KafkaException(KafkaError(TIMED_OUT)) from None

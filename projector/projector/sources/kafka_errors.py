@@ -12,6 +12,7 @@ from projector.ports import SourceUnavailable, TopicMissing
 END_OF_PARTITION: Final = KafkaError._PARTITION_EOF
 OUT_OF_RANGE: Final = KafkaError._AUTO_OFFSET_RESET
 TIMED_OUT: Final = KafkaError._TIMED_OUT
+NO_GROUP: Final = KafkaError.GROUP_ID_NOT_FOUND
 MISSING: Final = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -39,6 +40,7 @@ _CAUSES = {
     KafkaError._RESOLVE: "unknown host",
     KafkaError._AUTHENTICATION: "authentication failed",
     KafkaError._SSL: "TLS handshake failed",
+    KafkaError.NON_EMPTY_GROUP: "the consumer group has members",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "not allowed to use the consumer group",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "not allowed to read the topic",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "not allowed to use the cluster",

@@ -1,11 +1,15 @@
 """Questions about topics, on a real broker."""
 
 import time
+from collections.abc import Callable
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from projector.ports import Ends, Partition, SourceAdmin, SourceUnavailable, TopicMissing
 from projector.sources.kafka_admin import KafkaAdmin
+from tests.contract.source_contract import Member
 from tests.support import wait
 from tests.support.kafka import KafkaBench
 
@@ -54,10 +58,19 @@ def test_a_missing_topic_is_named(bench: KafkaBench, admin: SourceAdmin) -> None
     assert caught.value.topic == "there-is-none"
 
 
-def test_an_unreachable_broker_is_named_in_time() -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda admin: admin.describe(["orders"]),
+        lambda admin: admin.compacted(["orders"]),
+        lambda admin: admin.delete_group("shop.orders.b1"),
+    ],
+    ids=["describe", "compacted", "delete_group"],
+)
+def test_an_unreachable_broker_is_named_in_time(ask: Callable[[SourceAdmin], object]) -> None:
     started = time.monotonic()
     with pytest.raises(SourceUnavailable, match=r"Kafka at 127\.0\.0\.1:1: no answer within the time limit"):
-        KafkaAdmin(["127.0.0.1:1"]).describe(["orders"])
+        ask(KafkaAdmin(["127.0.0.1:1"]))
     assert time.monotonic() - started < 7
 
 
@@ -78,3 +91,50 @@ def test_the_oldest_unread_record_is_found_and_none_where_all_is_read(bench: Kaf
 def test_a_position_that_the_log_does_not_have_has_no_oldest_record(bench: KafkaBench, admin: SourceAdmin) -> None:
     bench.produce(0, [b"a"])
     assert admin.oldest_unread({bench.partition(0): 50}) == {}
+
+
+@pytest.mark.parametrize(("policy", "compacted"), [("compact", True), ("compact,delete", True), ("delete", False)])
+def test_topics_whose_older_records_are_dropped_by_key_are_named(
+    kafka: str, bench: KafkaBench, admin: SourceAdmin, policy: str, compacted: bool
+) -> None:
+    made = KafkaBench(kafka, 1, config={"cleanup.policy": policy})
+    assert admin.compacted([bench.topic, made.topic]) == ({made.topic} if compacted else set())
+    made.close()
+
+
+def test_of_no_topics_none_is_compacted(admin: SourceAdmin) -> None:
+    assert admin.compacted([]) == frozenset()
+
+
+def test_a_missing_topic_is_not_taken_for_one_that_keeps_all(bench: KafkaBench, admin: SourceAdmin) -> None:
+    with pytest.raises(TopicMissing) as caught:
+        admin.compacted([bench.topic, "there-is-none"])
+    assert caught.value.topic == "there-is-none"
+
+
+def groups(bench: KafkaBench) -> set[str]:
+    """All consumer groups that the cluster knows."""
+    client = AdminClient({"bootstrap.servers": bench.servers, "log_level": 2})
+    return {group.group_id for group in client.list_consumer_groups().result(30).valid}
+
+
+def test_a_group_that_was_left_is_forgotten_with_its_offsets(bench: KafkaBench, admin: SourceAdmin) -> None:
+    member = Consumer({"bootstrap.servers": bench.servers, "group.id": bench.group})
+    member.commit(offsets=[TopicPartition(bench.topic, 0, 1)], asynchronous=False)
+    member.close()
+    assert bench.group in groups(bench)
+    admin.delete_group(bench.group)
+    assert bench.group not in groups(bench)
+    admin.delete_group(bench.group)
+
+
+def test_a_group_with_members_stays_and_it_is_said_why(bench: KafkaBench, admin: SourceAdmin) -> None:
+    member = Member(bench.source())
+    member.until(lambda: len(member.owned) == 2)
+    said = rf"the consumer group has members \(deleting consumer group {bench.group}\)"
+    with pytest.raises(SourceUnavailable, match=said):
+        admin.delete_group(bench.group)
+    assert bench.group in groups(bench)
+    member.source.close()
+    admin.delete_group(bench.group)
+    assert bench.group not in groups(bench)
