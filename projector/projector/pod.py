@@ -1,6 +1,7 @@
 """The life of `projector work`: one worker of one build, as the operator deploys it."""
 
 import gc
+import math
 import os
 import signal
 import threading
@@ -29,11 +30,14 @@ from projector.worker.clock import SystemClock
 from projector.worker.health import Health
 from projector.worker.loop import GivenUp, Work, Worker
 from projector.worker.outage import Outage
+from projector.worker.replay import Limit
 
 T = TypeVar("T")
 
 SERVERS, URI_FILE, PORT = "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS", "PROJECTOR_TARGET_URI_FILE", "PROJECTOR_HTTP_PORT"
 BAD_DATA, MAX_PARKED_KEYS = "PROJECTOR_BAD_DATA", "PROJECTOR_MAX_PARKED_KEYS"
+MAX_EVENTS_PER_SECOND = "PROJECTOR_MAX_EVENTS_PER_SECOND"
+"""This pod's part of the rate at which the build may replay; absent: as fast as it can."""
 SCHEMA_REGISTRY, REGISTRY_FILE = "PROJECTOR_SCHEMA_REGISTRY_URL", "PROJECTOR_SCHEMA_REGISTRY_CREDENTIALS_FILE"
 DEFAULT_URI_FILE = "/etc/projector/target/uri"
 DEFAULT_PORT = 8080
@@ -57,6 +61,7 @@ class Means:
     """What a worker reaches and how it treats bad events: all that is not of the build.
 
     `uri` is asked whenever a connection is made. `registry_file` holds the schema registry's `user:password`.
+    `replay_rate`: events that it reads a second while the build replays; None: as many as it can.
     """
 
     servers: tuple[str, ...]
@@ -64,6 +69,7 @@ class Means:
     errors: Errors
     registry_url: str | None
     registry_file: Path | None
+    replay_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +93,10 @@ class PodSettings:
         if not port.isdecimal() or int(port) > HIGHEST_PORT:
             problems.append(f"{PORT} is {port!r}, which is no port number")
         errors = _errors(environment, problems)
+        rate = _rate(environment.get(MAX_EVENTS_PER_SECOND), problems)
         if problems:
             raise BadSettings(*problems)
-        return cls(Means(servers, lambda: read_uri(path), errors, *registry_settings(environment)), int(port))
+        return cls(Means(servers, lambda: read_uri(path), errors, *registry_settings(environment), rate), int(port))
 
 
 def _errors(environment: Mapping[str, str], problems: list[str]) -> Errors:
@@ -99,6 +106,18 @@ def _errors(environment: Mapping[str, str], problems: list[str]) -> Errors:
     except ValidationError as error:
         problems += [f"{BAD_DATA}, {MAX_PARKED_KEYS}: {found['msg']}" for found in error.errors()]
         return Errors()
+
+
+def _rate(text: str | None, problems: list[str]) -> float | None:
+    if text is None:
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        problems.append(f"{MAX_EVENTS_PER_SECOND} is {text!r}; it must be a number above 0")
+    return rate
 
 
 def registry_settings(environment: Mapping[str, str]) -> tuple[str | None, Path | None]:
@@ -164,9 +183,17 @@ def run_worker(spec: BuildSpec, means: Means, metrics: Metrics, health: Health, 
         spec.partitions,
         parks=means.errors.bad_data == "ParkKey",
         grown=None if definition.ordering.mode == "PerKey" else lambda: load_build(means.uri(), spec.build).partitions,
+        limit=replay_limit(spec, means),
     )
     Worker(work, source, store, metrics, health).run(stop)
     _log.info("worker stopped", build=spec.build)
+
+
+def replay_limit(spec: BuildSpec, means: Means) -> Limit | None:
+    """What holds a worker of the build back; None where nothing does, as after its replay."""
+    if means.replay_rate is None or spec.state is not BuildState.REPLAYING:
+        return None
+    return Limit(means.replay_rate, lambda: load_build(means.uri(), spec.build).state is BuildState.REPLAYING)
 
 
 def decoder(name: str, url: str | None, credentials: Path | None) -> Callable[[bytes], dict[str, Any]] | None:

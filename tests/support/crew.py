@@ -9,6 +9,7 @@ from projector.spec.definition import Definition
 from projector.worker.health import Health
 from projector.worker.loop import Work, Worker
 from projector.worker.pace import MANY, Pace
+from projector.worker.replay import Limit
 from tests.support.memory import FakeClock, Group, MemorySource, Topic
 from tests.support.memory_store import Crash, MemoryStore, Target
 from tests.support.specs import definition
@@ -49,7 +50,7 @@ class Hand:
         self.health = Health()
         self.metrics = Metrics("test")
         self._target = crew.target
-        work = Work(crew.program, crew.partitions, crew.parks, self._grown if crew.grows else None)
+        work = Work(crew.program, crew.partitions, crew.parks, self._grown if crew.grows else None, crew.limit)
         self.worker = Worker(work, self.source, self.store, self.metrics, self.health, crew.clock, Pace(crew.many))
         self.worker.start()
 
@@ -69,8 +70,10 @@ class Crew:
         many: int = MANY,
         parks: bool = False,
         grows: bool = False,
+        limit: Limit | None = None,
     ) -> None:
         self.topic = topic
+        self.limit = limit
         self.most, self.many, self.parks, self.grows = most, many, parks, grows
         self.program = compile_definition(ORDERS)
         self.partitions: list[Partition] = topic.all()

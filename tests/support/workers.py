@@ -220,12 +220,13 @@ class Build:
         group: str = "",
         registry_url: str | None = None,
         registry_file: Path | None = None,
+        replay_rate: float | None = None,
     ) -> Member:
         """Start a worker; `group` is added to the name of its group."""
-        spec = self.spec
-        means = Means((self.site.servers,), self.site.database.uri, errors or Errors(), registry_url, registry_file)
+        spec, site = self.spec, self.site
+        means = Means((site.servers,), site.database.uri, errors or Errors(), registry_url, registry_file, replay_rate)
         member = Member(replace(spec, consumer_group=spec.consumer_group + group), means)
-        self.site.members.append(member)
+        site.members.append(member)
         return member
 
     def publish(self) -> None:

@@ -14,7 +14,6 @@ from threading import Event
 
 import structlog
 
-from projector.fold.folded import BadEvent
 from projector.fold.program import Program
 from projector.metrics import Metrics
 from projector.ports import (
@@ -23,7 +22,6 @@ from projector.ports import (
     Move,
     Partition,
     Place,
-    Record,
     Source,
     SourceChanged,
     SourceUnavailable,
@@ -34,11 +32,13 @@ from projector.ports import (
 from projector.worker.clock import Clock, SystemClock
 from projector.worker.faults import Faults
 from projector.worker.flights import Flights
+from projector.worker.folding import Folding
 from projector.worker.health import Health
 from projector.worker.lanes import Cause, Fault, Lane, Lanes, State, names
 from projector.worker.mirror import Mirror
 from projector.worker.outage import Outage, SourceOutage
 from projector.worker.pace import ARRIVING_FETCH, END_ONLY_SECONDS, IDLE_FETCH, Pace
+from projector.worker.replay import Brake, Limit
 from projector.worker.strangers import Strangers
 
 ASK_AGAIN = 10.0
@@ -59,12 +59,14 @@ class Work:
 
     `parks`: whether an event that cannot be applied is parked with its row key, or stops its partition. `grown` asks
     for the partitions again, where those that a topic got later may be adopted; it raises what a store raises.
+    `limit` holds the worker back while the build replays.
     """
 
     program: Program
     partitions: Collection[Partition]
     parks: bool = True
     grown: Callable[[], Collection[Partition]] | None = None
+    limit: Limit | None = None
 
 
 class Worker:
@@ -80,7 +82,6 @@ class Worker:
         clock: Clock | None = None,
         pace: Pace | None = None,
     ) -> None:
-        self._program = work.program
         self._strangers = Strangers(work.partitions, work.grown)
         self._source = source
         self._store = store
@@ -107,6 +108,10 @@ class Worker:
         self._mirror = Mirror(source, self._clock)
         self._target_away = Outage("target", self._clock)
         self._source_away = SourceOutage(self._clock)
+        self._folding = Folding(
+            work.program, self._lanes, source, self._faults, self._flights, self._source_away, self._clock
+        )
+        self._brake = None if work.limit is None else Brake(work.limit, source, self._clock, self._flights.land)
         self._target_again = 0.0
         self._joined = False
         self._answered = False  # the target, since the last time it was away
@@ -191,7 +196,8 @@ class Worker:
         fetched = self._read()
         self._flights.look()
         behind = self._behind()
-        self._far, self._fetches = self._pace.far(behind), self._pace.fetches(behind)
+        # With a brake each fetch may wait, and what else a turn does must not wait for several.
+        self._far, self._fetches = self._pace.far(behind), 1 if self._brake else self._pace.fetches(behind)
         if self._due(fetched):
             self._flights.send()
         if not self._far:
@@ -207,7 +213,7 @@ class Worker:
             left -= 1
             fetched = self._fetch()
             try:
-                self._take(fetched)
+                self._folding.take(fetched)
             except BaseException:
                 # Some of what was fetched is in no hand; the source would go on behind it.
                 self._drop()
@@ -220,6 +226,8 @@ class Worker:
         """Read the checkpoints of the lanes that wait for theirs, and send the source there."""
         if self._clock.now() < self._target_again or not self._joined:
             return
+        if self._brake is not None and self._answered and self._brake.released():
+            self._brake = None
         self._faults.next_suspect()
         lanes = [lane for lane in self._lanes if lane.state is State.WAITING]
         waiting = [lane for lane in lanes if self._faults.may_read(lane.partition)]
@@ -248,7 +256,7 @@ class Worker:
             room = max(1, min(room, self._faults.limit - hand.records))
         started = self._clock.now()
         try:
-            fetched = self._source.fetch(room, self._patience())
+            fetched = (self._brake or self._source).fetch(room, self._patience())
         except (SourceUnavailable, TopicMissing):
             self._commit()
             raise
@@ -262,57 +270,6 @@ class Worker:
         if not self._answered and self._joined:
             return min(IDLE_FETCH, max(0.0, self._target_again - self._clock.now()))
         return IDLE_FETCH
-
-    def _take(self, fetched: Fetched) -> None:
-        """Fold what came onto what is in hand."""
-        total = sum(map(len, fetched.records.values()))
-        for partition, records in fetched.records.items():
-            lane = self._lanes.get(partition)
-            if lane is None or lane.state is not State.READING:
-                continue
-            lane.take(records, fetched.size * len(records) // total)
-            with self._source_away.reading(partition):
-                self._fold(lane, records)
-        for partition, offset in fetched.ends.items():
-            lane = self._lanes.get(partition)
-            if lane is not None and lane.state is State.READING:
-                lane.end(offset)
-        if total:
-            self._lanes.taken(self._clock.now())
-
-    def _fold(self, lane: Lane, records: Sequence[Record]) -> None:
-        before = lane.records - len(records)
-        condemned = self._faults.condemned(lane, records)
-        if condemned is not None:
-            place = records.index(condemned.record)
-            if not self._fold_part(lane, records[:place], before) or not self._goes_on(lane, condemned, before + place):
-                return
-            before, records = before + place + 1, records[place + 1 :]
-        self._fold_part(lane, records, before)
-
-    def _fold_part(self, lane: Lane, records: Sequence[Record], before: int) -> bool:
-        """Fold records, `before` others of the lane in hand; False: it stands still somewhere among them."""
-        rest = iter(records)
-        while True:
-            try:
-                self._program.fold(rest, lane.folded)
-            except BadEvent as bad:
-                good = before + sum(1 for record in records if record.offset() < bad.offset)
-                if not self._goes_on(lane, bad, good):
-                    return False
-            else:
-                return True
-
-    def _goes_on(self, lane: Lane, bad: BadEvent, good: int) -> bool:
-        """Whether the lane goes on behind a bad event; `good` records in hand come before it."""
-        self._flights.land()
-        if lane.state is not State.READING:
-            return False
-        self._source.verify()
-        if self._faults.judge(lane, bad):
-            return True
-        self._faults.halt(lane, bad, good)
-        return False
 
     def _due(self, fetched: Fetched) -> bool:
         now = self._clock.now()

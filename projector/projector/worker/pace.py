@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from projector.worker.clock import Clock
+
 TARGET_SECONDS = 1.0
 """Time that one commit should take at most: far below the store's statement timeout, and what a kill throws away."""
 FIRST_LIMIT = 2_000
@@ -21,6 +23,10 @@ ARRIVING_FETCH = 0.05
 """The same when many more records are known to be there."""
 END_ONLY_SECONDS = 1.0
 """Least time between two commits that move checkpoints past markers only."""
+SHARE_SECONDS = 0.25
+"""A worker that is held back reads so many seconds' worth at a time: few turns, and none that waits for long."""
+SAVED_SECONDS = 1.0
+"""What it did not read it may still read, but not more than so many seconds' worth at once."""
 MANY = 2_000
 """Records known to be there, from which it pays to wait for them rather than to commit."""
 
@@ -77,3 +83,36 @@ class Pace:
     def failed(self) -> None:
         """The target did not take the batch in time: the next one is half as large."""
         self._limit = max(SMALLEST_LIMIT, self._limit // 2)
+
+
+class Allowance:
+    """How many records may be read where there is a limit of so many a second: a bucket of tokens, empty at first.
+
+    A rate below one record per IDLE_FETCH is not kept: the group is served only by asking for a record.
+    """
+
+    def __init__(self, per_second: float, clock: Clock) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._share = min(FETCH_RECORDS, max(1.0, per_second * SHARE_SECONDS))
+        self._most = max(1.0, per_second * SAVED_SECONDS)
+        self._left = 0.0  # as it was at `_at`
+        self._at = clock.now()
+
+    def wait(self) -> float:
+        """Seconds until it is worth reading, at most IDLE_FETCH."""
+        return max(0.0, min(IDLE_FETCH, (self._share - self._grown()) / self._per_second))
+
+    def room(self) -> int:
+        """Records to read now, at least 1."""
+        return max(1, int(self._grown()))
+
+    def took(self, records: int) -> None:
+        """So many were read."""
+        self._left -= records
+
+    def _grown(self) -> float:
+        now = self._clock.now()
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        return self._left

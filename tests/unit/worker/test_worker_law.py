@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from projector.fold.delta import Row
 from projector.ports import Partition
+from projector.worker.replay import Limit
 from tests.support import people
 from tests.support.crew import ORDERS, Crew
 from tests.support.memory import Topic
@@ -236,11 +237,18 @@ def _refuses(row: Row) -> bool:
     st.sampled_from([1, 3, 1000]),
     st.booleans(),
     st.sampled_from([1, 2, 100]),
+    st.sampled_from([None, None, Limit(2, lambda: True), Limit(9, lambda: True)]),
 )
 def test_whatever_happens_the_table_is_the_reference_fold(
-    log: list[Entry], steps: list[tuple[str, Any]], most: int, many: int, parks: bool, most_parked: int
+    log: list[Entry],
+    steps: list[tuple[str, Any]],
+    most: int,
+    many: int,
+    parks: bool,
+    most_parked: int,
+    limit: Limit | None,
 ) -> None:
-    story = Story(log, Crew(Topic.of(PARTITIONS), WORKERS, most, many, parks), most_parked)
+    story = Story(log, Crew(Topic.of(PARTITIONS), WORKERS, most, many, parks, limit=limit), most_parked)
     for step in steps:
         story.do(step)
         story.check()
