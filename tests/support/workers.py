@@ -102,7 +102,8 @@ class Site:
 
     def topic(self, partitions: int = 1, config: Mapping[str, str] | None = None) -> KafkaBench:
         """A topic of the test's own."""
-        self.benches.append(KafkaBench(self.servers, partitions, config=config))
+        kept = {"retention.ms": "-1", **(config or {})}  # events are of AT_MS, which by default is too long ago
+        self.benches.append(KafkaBench(self.servers, partitions, config=kept))
         return self.benches[-1]
 
     def grow(self, topic: KafkaBench, partitions: int) -> None:

@@ -314,8 +314,8 @@ class Worker:
         self._clock.sleep(self._source_away.again(str(error)))
 
     def _changed(self, error: SourceChanged) -> None:
-        """Law 4: a log that is not the one we know is a stop, never "caught up"."""
-        self._drop()
+        """Law 4: a log that is not the one we know is a stop, never "caught up". Lanes that stand so already stay."""
+        self._drop_moved()
         for lane in self._lanes:
             if error.partition in (None, lane.partition):
                 self._faults.stand(lane, Fault(Cause.SOURCE, lane.checkpoint, str(error), None), 0)

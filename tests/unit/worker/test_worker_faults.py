@@ -163,3 +163,22 @@ def test_a_position_outside_the_log_stops_the_partition_and_is_reported(crew: Cr
     crew.turns(30)
     assert crew.done()
     assert crew.target.stuck == {}
+
+
+def test_partitions_that_lost_what_comes_next_all_stop_and_no_one_hunts_for_them() -> None:
+    crew = Crew(Topic.of(3))
+    for partition in range(3):
+        for _ in range(5):
+            put(crew, partition)
+    crew.topic.starts[:2] = [3, 3]
+    crew.turns(8)
+    assert set(crew.target.stuck) == {crew.topic.partition(number) for number in (0, 1)}
+    assert [lane.stuck for lane in crew.one.metrics.lanes] == [True, True, False]
+    assert count(crew, 2) == 5
+    put(crew, 2)
+    crew.turns(2)
+    assert count(crew, 2) == 6
+    crew.topic.starts[:2] = [0, 0]
+    crew.turns(40)
+    assert crew.done()
+    assert crew.target.stuck == {}
