@@ -70,10 +70,12 @@ def resource(status: Mapping[str, Any] | None = None, **changes: Any) -> Resourc
     return replace(base, **changes)
 
 
-def checkpoint(partition: Partition, at: int, end: int = 100, stuck: str | None = None) -> CheckpointView:
-    """A checkpoint of a replay from 0 to `end`."""
+def checkpoint(
+    partition: Partition, at: int, end: int = 100, stuck: str | None = None, start: int = 0
+) -> CheckpointView:
+    """A checkpoint of a replay from `start` to `end`."""
     event = None if stuck is None else Stuck(partition, at, stuck)
-    return CheckpointView(partition, at, 0, end, None, NOW, event)
+    return CheckpointView(partition, at, start, end, None, NOW, event)
 
 
 def build(

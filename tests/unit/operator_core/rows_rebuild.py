@@ -21,6 +21,7 @@ from tests.support.projections import (
     P0,
     P1,
     SOURCE_DOWN,
+    SURVEY,
     TARGET_DOWN,
     TOPIC_MISSING,
     UNREADABLE,
@@ -42,6 +43,7 @@ REPLAYING, CATCHING_UP, WARM = BuildState.REPLAYING, BuildState.CATCHING_UP, Bui
 HALFWAY = second_build(REPLAYING, (50, 50))
 READY = second_build(CATCHING_UP)
 HAND_MADE = Survey(1, 1, (), (), (Unmanaged("trigger", "audit", ""),))
+BLIND = replace(SURVEY, blind="GRANT pg_read_all_stats TO operator")
 MANUAL = {"mode": "Manual"}
 
 
@@ -102,6 +104,12 @@ REBUILD_ROWS = (
     ),
     Row("no build, plan unknown", beside(survey=TARGET_DOWN), Reason.TARGET_UNAVAILABLE, (), (T, T, F)),
     Row("no build, plan unknown", beside(survey=None), Reason.OUT_OF_STEP, (), (T, T, F)),
+    Row("no build, swap would be blind", planned(beside(survey=BLIND)), Reason.NOT_PERMITTED, (), (T, F, T)),
+    Row(
+        "no build",
+        planned(beside(survey=BLIND, desired=second(promotion={"oldSnapshots": "Ignore"}))),
+        Reason.BEGINNING, (actions.BeginBuild,), (T, T, F),
+    ),
     Row("no build, too many rebuilds", full(others=2, limit=2), Reason.REBUILDS_LIMITED, (), (T, T, F)),
     Row("no build", full(others=1, limit=2), Reason.BEGINNING, (actions.BeginBuild,), (T, T, F)),
     Row("no build, log unknown", beside(source=SOURCE_DOWN), Reason.SOURCE_UNAVAILABLE, (), (T, T, F)),

@@ -117,6 +117,13 @@ def test_a_candidate_is_limited_and_the_live_build_is_not() -> None:
     assert limits(replace(seen, children=(child(), child(8, version="2", limit="500")))) == {}
 
 
+def test_the_limit_is_shared_among_the_pods() -> None:
+    wanted = second(rebuild={"maxEventsPerSecond": 500, "parallelism": 4})
+    assert limits(beside(HALFWAY, children=(child(),), desired=wanted)) == {8: "125"}
+    none = second(rebuild={"maxEventsPerSecond": 500}, scaling={"replicas": 0})
+    assert limits(beside(HALFWAY, children=(child(replicas=0),), desired=none)) == {8: "500"}
+
+
 def test_a_changed_limit_reaches_a_replay() -> None:
     assert limits(candidates(REPLAYING, "500", SLOWER)) == {8: "100"}
     assert limits(candidates(REPLAYING, "500", second())) == {8: None}
