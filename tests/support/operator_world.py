@@ -195,7 +195,7 @@ class FakeRegistry:
         build = BuildView(
             self._numbers, version, token, BuildState.REPLAYING, epoch, definition, definition.fingerprint,
             f"t__b{self._numbers}", self.now, None, "",
-            tuple(checkpoint(at, ends.start, ends.end, start=ends.start) for at, ends in partitions.items()), worker_role,
+            tuple(checkpoint(one, log.start, log.end, start=log.start) for one, log in partitions.items()), worker_role,
             self.now, f"projections.{INSTALLATION[:8]}.shop.orders.b{self._numbers}",
         )  # fmt: skip
         self.entry = replace(self.entry, builds=(*self.entry.builds, build))
