@@ -29,6 +29,7 @@ from tests.support.projections import (
     beside,
     build,
     checkpoint,
+    child,
     desired,
     holding,
     resource,
@@ -81,6 +82,16 @@ def standing_still() -> Observation:
 
 LOST = EndedBuild(8, "2", "", Ending.ABORTED, "promotion.abortVersion names its version", NOW)
 AGAIN: Desired = desired(rebuildToken="again")
+
+
+def twice(state: BuildState) -> Observation:
+    """Version 1 was built twice and is held; its second build is in `state`."""
+    builds = [build(WARM, number=6), build(state, token="again")]  # noqa: S106 - not a password
+    if state is WARM:
+        builds.append(second_build(BuildState.LIVE))
+    children = tuple(child(one.number, version=one.version) for one in builds)
+    return back(desired=second(), resource=holding("1"), registry=view(*builds), children=children)
+
 
 HELD_BACK = back(desired=second(), resource=holding("1"))
 CUT_OFF = SourceView({P0: Ends(0, 90), P1: Ends(0, 100)})
@@ -192,6 +203,8 @@ REBUILD_ROWS = (
     Row("live, held", beside(READY, resource=holding("1")), Reason.HELD, (), (T, F, F)),
     Row("live, held", beside(resource=holding("1"), source=source(100, 90)), Reason.HELD, (), (T, F, F)),
     Row("live", beside(desired=desired(), resource=holding("1")), Reason.SERVING, (), (T, F, F)),
+    # A version that was built twice: what is live of it stays, and of what is kept the newest comes.
+    Row("live, held", twice(BuildState.LIVE), Reason.HELD, (), (T, F, F)),
     Row("held version is not kept", beside(resource=holding("9")), Reason.HELD_VERSION_MISSING, (), (T, F, T)),
     Row("held version is not kept", beside(READY, resource=holding("2")), Reason.HELD_VERSION_MISSING, (), (T, F, T)),
     Row(

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from projection_operator.core.actions import Swap
 from projection_operator.core.case import Case
 from projection_operator.core.conditions import previous
 from projection_operator.core.decide import decide
 from projection_operator.core.edges import EDGES, edge
+from projector.registry import BuildState
 from tests.support.projections import NO_SECRET, NOW, observation
 from tests.unit.operator_core.rows import Row
 from tests.unit.operator_core.rows_first import FIRST_ROWS, NONE_YET
-from tests.unit.operator_core.rows_rebuild import REBUILD_ROWS
+from tests.unit.operator_core.rows_rebuild import REBUILD_ROWS, twice
 from tests.unit.operator_core.rows_registration import REGISTRATION_ROWS
 
 ROWS = (*REGISTRATION_ROWS, *FIRST_ROWS, *REBUILD_ROWS)
@@ -44,3 +46,9 @@ def test_a_refused_act_is_told_and_tried_again() -> None:
     decision = decide(replace(seen, refused=NO_SECRET), NOW)
     assert previous(decision.status.to_dict(), "Stalled")["reason"] == "SecretMissing"
     assert decision.requeue_after <= 10
+
+
+def test_of_two_builds_of_a_version_that_is_held_the_newest_is_shown() -> None:
+    (swap,) = decide(twice(BuildState.WARM), NOW).actions
+    assert isinstance(swap, Swap)
+    assert swap.build == 7

@@ -225,6 +225,15 @@ def test_another_decision_is_another_plan(other: Observation) -> None:
     assert made(other).hash != made(beside()).hash
 
 
+def test_the_live_build_is_part_of_the_plan_whatever_the_newest_attempt() -> None:
+    kept = build(BuildState.WARM, number=6, version="0")
+    before = made(beside(registry=view(kept, build())))
+    went_back = replace(kept, state=BuildState.LIVE), build(BuildState.WARM, version="1")
+    after = made(beside(registry=view(*went_back)))
+    assert (before.from_build, after.from_build) == (7, 6)
+    assert before.hash != after.hash
+
+
 GROWN_LIVE = view(build(at=(5_000, 7_000), parked_keys=3))
 GIVEN_UP = view(build(), second_build(BuildState.ABANDONED))
 
