@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from examples.shop.generator import Background
-from tests.support import wait
-from tests.support.cluster import OPERATOR_NS, Cluster
+from tests.support import outages, wait
+from tests.support.cluster import Cluster
 from tests.support.faults import Faults, send_signal
 from tests.support.shop import Shop
 
@@ -41,43 +41,12 @@ def test_projectors_are_killed_at_random_moments(shop: Shop, faults: Faults) -> 
     faults.check("parked events let go", "none", shop, all_of_it=True)
 
 
-def _kill_operator(cluster: Cluster) -> None:
-    for pod in cluster.operator_pods():
-        send_signal(cluster.sandbox.containers(pod["metadata"]["name"], OPERATOR_NS), signal.SIGKILL)
-
-
-def _kill_postgres(cluster: Cluster) -> None:
-    process = cluster.sandbox.process("postgres")
-    process.kill()
-    process.start()
-    process.wait_ready(60)
-
-
-def _kill_kafka(cluster: Cluster) -> None:
-    process = cluster.sandbox.process("kafka")
-    process.kill()
-    process.start()
-    process.wait_ready(60)
-
-
-def _restart_postgres(cluster: Cluster) -> None:
-    process = cluster.sandbox.process("postgres")
-    process.restart()
-    process.wait_ready(60)
-
-
-def _restart_kafka(cluster: Cluster) -> None:
-    process = cluster.sandbox.process("kafka")
-    process.restart()
-    process.wait_ready(60)
-
-
 FAULTS: dict[str, Callable[[Cluster], None]] = {
-    "SIGKILL of the operator": _kill_operator,
-    "PostgreSQL restarted": _restart_postgres,
-    "SIGKILL of PostgreSQL": _kill_postgres,
-    "Kafka restarted": _restart_kafka,
-    "SIGKILL of Kafka": _kill_kafka,
+    "SIGKILL of the operator": outages.kill_operator,
+    "PostgreSQL restarted": outages.restart_postgres,
+    "SIGKILL of PostgreSQL": outages.kill_postgres,
+    "Kafka restarted": outages.restart_kafka,
+    "SIGKILL of Kafka": outages.kill_kafka,
 }
 
 

@@ -82,6 +82,12 @@ class Cluster:
         """Pods of the operator that are not on their way out."""
         return [pod for pod in self.list_all("pods", OPERATOR_NS) if "deletionTimestamp" not in pod["metadata"]]
 
+    def leader(self) -> str:
+        """Name of the operator pod that holds the Lease; empty while none does."""
+        holder = self.get("lease", "projection-operator", OPERATOR_NS)["spec"].get("holderIdentity") or ""
+        names = [pod["metadata"]["name"] for pod in self.operator_pods()]
+        return next((name for name in names if holder.startswith(name)), "")
+
     def wait_operator(self, timeout: float = 120) -> None:
         """Until every operator pod is ready."""
         wait.true("the operator is ready", lambda: _all_ready(self.operator_pods()), timeout)

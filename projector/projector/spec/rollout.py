@@ -14,7 +14,7 @@ class Rebuild(Model):
         int | None, Field(ge=1, le=1000, description="Projector pods of a candidate. Default: scaling.replicas.")
     ] = None
     max_events_per_second: Annotated[
-        int | None, Field(ge=1, le=100_000_000, description="Limit of a replay, over all its pods. Default: none.")
+        int | None, Field(ge=10, le=100_000_000, description="Limit of a replay, over all its pods. Default: none.")
     ] = None
     step_deadline: Annotated[
         Duration, Field(description="A candidate that makes no progress for so long is reported as Stalled.")
