@@ -91,9 +91,11 @@ format: setup ## format the code
 	.venv/bin/ruff check --fix .
 
 .PHONY: crds
-crds: setup ## write the CRD from the models, for kubectl and for the chart, and docs/edges.md
-	.venv/bin/projection-operator crd > crds/projections.projections.dev.yaml
-	cp crds/projections.projections.dev.yaml helm/projection-operator/files/
+crds: setup ## write the CRDs from the models, for kubectl and for the chart, and docs/edges.md
+	for kind in projections projectionrebuilds; do \
+		.venv/bin/projection-operator crd $$kind > crds/$$kind.projections.dev.yaml; \
+		cp crds/$$kind.projections.dev.yaml helm/projection-operator/files/; \
+	done
 	$(PY) -m projection_operator.edge_docs > docs/edges.md
 
 .PHONY: wheels

@@ -6,7 +6,9 @@ import sys
 
 import click
 
+from projection_operator.core.manifests import PLURAL, RECORD_PLURAL
 from projection_operator.crd import crd_yaml
+from projection_operator.crd_records import record_crd_yaml
 from projection_operator.service import run as run_service
 from projection_operator.settings import BadSetting, Settings
 from projector.logs import configure
@@ -31,7 +33,12 @@ def run() -> None:
     asyncio.run(run_service(settings))
 
 
+_CRDS = {PLURAL: crd_yaml, RECORD_PLURAL: record_crd_yaml}
+
+
 @main.command()
-def crd() -> None:
-    """Print the CustomResourceDefinition."""
-    click.echo(crd_yaml(), nl=False)
+@click.argument("plural", type=click.Choice(list(_CRDS)), required=False)
+def crd(plural: str | None) -> None:
+    """Print the CustomResourceDefinitions, or one of them."""
+    chosen = list(_CRDS) if plural is None else [plural]
+    click.echo("---\n".join(_CRDS[one]() for one in chosen), nl=False)

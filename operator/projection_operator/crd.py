@@ -104,7 +104,12 @@ def crd() -> Schema:
 
 def crd_yaml() -> str:
     """The same as text; equal models give equal text."""
-    return _HEADER + yaml.safe_dump(crd(), sort_keys=False, width=110, allow_unicode=True)
+    return text(crd())
+
+
+def text(schema: Schema) -> str:
+    """A generated CustomResourceDefinition as a file."""
+    return _HEADER + yaml.safe_dump(schema, sort_keys=False, width=110, allow_unicode=True)
 
 
 def _version() -> Schema:
@@ -122,23 +127,24 @@ def _version() -> Schema:
             },
         },
         "additionalPrinterColumns": [
-            _column("Version", ".spec.version"),
-            _column("Live", ".status.liveVersion"),
-            _column("Phase", ".status.phase"),
-            _column("Lag", ".status.lag.events", "integer"),
-            _column("Lag-S", ".status.lag.seconds", "integer"),
-            _column("Replicas", ".status.replicas", "integer"),
-            _column("Progress", ".status.candidate.percent", "integer"),
-            _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
-            _column("Age", ".metadata.creationTimestamp", "date"),
-            _column("Topic", ".spec.source.kafka.topics[0]", wide=True),
-            _column("Target", ".spec.target.postgresql.table", wide=True),
-            _column("Reason", '.status.conditions[?(@.type=="Ready")].reason', wide=True),
+            column("Version", ".spec.version"),
+            column("Live", ".status.liveVersion"),
+            column("Phase", ".status.phase"),
+            column("Lag", ".status.lag.events", "integer"),
+            column("Lag-S", ".status.lag.seconds", "integer"),
+            column("Replicas", ".status.replicas", "integer"),
+            column("Progress", ".status.candidate.percent", "integer"),
+            column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            column("Age", ".metadata.creationTimestamp", "date"),
+            column("Topic", ".spec.source.kafka.topics[0]", wide=True),
+            column("Target", ".spec.target.postgresql.table", wide=True),
+            column("Reason", '.status.conditions[?(@.type=="Ready")].reason', wide=True),
         ],
     }
 
 
-def _column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Schema:
+def column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Schema:
+    """A column of `kubectl get`, or only of `--output=wide`."""
     return {"name": name, "type": kind, "jsonPath": path, "priority": 1 if wide else 0}
 
 

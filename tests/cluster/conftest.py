@@ -20,12 +20,12 @@ def sandbox() -> Sandbox:
 
 @pytest.fixture(scope="session")
 def api(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """With the committed CRD."""
+    """With the committed CRDs."""
     made = Api(sandbox, tmp_path_factory.mktemp("api"))
     try:
         made.start()
         made.kubectl("apply", "--server-side", f"--filename={ROOT / 'crds'}")
-        made.kubectl("wait", "--for=condition=Established", "crd/projections.projections.dev", "--timeout=30s")
+        made.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         yield made
     finally:
         made.stop()

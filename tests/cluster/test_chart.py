@@ -52,7 +52,34 @@ def test_rights_are_few_and_named(api: Api) -> None:
     assert by_resource["secrets"] == {"get"}
     assert by_resource["projections"] == {"get", "list", "watch", "patch"}
     assert by_resource["projections/status"] == {"patch"}
-    assert set(by_resource) == {"projections", "projections/status", "deployments", "secrets", "events"}
+    assert by_resource["projectionrebuilds"] == {"list", "create", "patch", "delete"}
+    assert by_resource["projectionrebuilds/status"] == {"patch"}
+    ours = {"projections", "projections/status", "projectionrebuilds", "projectionrebuilds/status"}
+    assert set(by_resource) == {*ours, "deployments", "secrets", "events"}
+
+
+def test_people_read_records_and_write_none(api: Api) -> None:
+    granted = {
+        role: {resource: set(rule["verbs"]) for rule in one["rules"] for resource in rule["resources"]}
+        for one in render(api)
+        for role in ("view", "edit")
+        if one["metadata"]["name"] == f"{RELEASE}-{role}"
+    }
+    assert granted["view"]["projectionrebuilds"] == {"get", "list", "watch"}
+    assert "projectionrebuilds" not in granted["edit"]
+
+
+def test_both_crds_are_installed_or_none(api: Api) -> None:
+    def crds(*options: str) -> list[str]:
+        return [
+            one["metadata"]["name"]
+            for one in render(api, *options)
+            if one["kind"] == "CustomResourceDefinition"
+            and one["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+        ]
+
+    assert sorted(crds()) == ["projectionrebuilds.projections.dev", CRD]
+    assert crds("--set=crds.install=false") == []
 
 
 def test_with_namespaces_given_the_rights_are_bound_there_only(api: Api) -> None:

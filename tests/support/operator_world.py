@@ -35,6 +35,7 @@ from projector.registry import (
     WrongState,
 )
 from projector.spec.definition import Definition
+from tests.support.operator_records import FakeRecords
 from tests.support.projections import IMAGE, INSTALLATION, NOW, SURVEY, checkpoint
 from tests.support.specs import spec_data
 
@@ -43,7 +44,7 @@ Object = dict[str, Any]
 
 
 @dataclass
-class FakeCluster:
+class FakeCluster(FakeRecords):
     """Objects, with the little of the API server's behaviour that the loop rests on."""
 
     projections: dict[Key, Object] = field(default_factory=dict)

@@ -119,7 +119,25 @@ class RemoveFinalizer:
     """Let deletion go on."""
 
 
+@dataclass(frozen=True, slots=True)
+class ApplyRecord:
+    """Write the status of a build's record, and before that the record itself where it is not there (`manifest`)."""
+
+    name: str
+    manifest: Mapping[str, Any] | None
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRecord:
+    """Delete a record."""
+
+    name: str
+
+
 BuildAction = AdmitPartitions | AdmitWorker | OpenCatchUp | Publish | Swap | Abandon | Retire
 RegistryAction = Claim | BeginBuild | BuildAction | DeleteProjection
 ClusterAction = EnsureDeployment | RemoveDeployment | AddFinalizer | RemoveFinalizer
 Action = RegistryAction | ClusterAction | RemoveGroup
+RecordAction = ApplyRecord | RemoveRecord
+"""Done after everything else: records are for people, and nothing waits for them."""

@@ -9,6 +9,7 @@ from projection_operator.core.actions import (
     EnsureDeployment,
     OpenCatchUp,
     Publish,
+    RecordAction,
     RemoveDeployment,
     RemoveGroup,
     Retire,
@@ -21,6 +22,7 @@ from projection_operator.core.lag import Lag
 from projection_operator.core.observation import Observation
 from projection_operator.core.outcome import Outcome
 from projection_operator.core.reasons import Reason, patience
+from projection_operator.core.records import records
 from projection_operator.core.report import report
 from projection_operator.core.status import Status
 from projection_operator.core.upkeep import upkeep
@@ -37,12 +39,13 @@ FOLLOWING = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, what to say, and when to look again (seconds)."""
+    """What to do, what to say, when to look again (seconds), and the records of it that people read."""
 
     actions: tuple[Action, ...]
     status: Status
     events: tuple[Event, ...]
     requeue_after: float
+    records: tuple[RecordAction, ...] = ()
 
 
 def decide(observation: Observation, now: datetime) -> Decision:
@@ -57,6 +60,7 @@ def decide(observation: Observation, now: datetime) -> Decision:
         status=status,
         events=events(observation.resource.status, status),
         requeue_after=_again(case, said, status, actions),
+        records=records(case, status),
     )
 
 

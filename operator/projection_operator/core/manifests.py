@@ -11,6 +11,8 @@ GROUP = "projections.dev"
 VERSION = "v1alpha1"
 KIND = "Projection"
 PLURAL = "projections"
+RECORD_KIND = "ProjectionRebuild"
+RECORD_PLURAL = "projectionrebuilds"
 MANAGER = "projection-operator"
 PROJECTION_LABEL = f"{GROUP}/projection"
 BUILD_LABEL = f"{GROUP}/build"
@@ -70,7 +72,7 @@ def selector_text(name: str, build: int) -> str:
 
 def deployment(owner: Owner, spec: ProjectionSpec, run: Run) -> dict[str, Any]:
     """The Deployment of a build."""
-    labels = _labels(owner.name, run.build)
+    labels = labels_of(owner.name, run.build)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -79,7 +81,7 @@ def deployment(owner: Owner, spec: ProjectionSpec, run: Run) -> dict[str, Any]:
             "namespace": owner.namespace,
             "labels": labels,
             "annotations": {VERSION_ANNOTATION: run.version, EPOCH_ANNOTATION: str(run.epoch)},
-            "ownerReferences": [_owner_reference(owner)],
+            "ownerReferences": [owner_reference(owner)],
         },
         "spec": {
             "replicas": run.replicas,
@@ -92,7 +94,8 @@ def deployment(owner: Owner, spec: ProjectionSpec, run: Run) -> dict[str, Any]:
     }
 
 
-def _owner_reference(owner: Owner) -> dict[str, Any]:
+def owner_reference(owner: Owner) -> dict[str, Any]:
+    """With it, what the operator made goes when the Projection does."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,
@@ -104,7 +107,8 @@ def _owner_reference(owner: Owner) -> dict[str, Any]:
     }
 
 
-def _labels(name: str, build: int) -> dict[str, str]:
+def labels_of(name: str, build: int) -> dict[str, str]:
+    """Labels of all that belongs to a build."""
     return {
         "app.kubernetes.io/name": "projector",
         "app.kubernetes.io/instance": name,

@@ -88,6 +88,16 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """The record of a build as the API server has it."""
+
+    name: str
+    build: int
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerAccess:
     """The workers' Secret opens the target, as `role`."""
 
@@ -140,3 +150,4 @@ class Observation:
     survey: Survey | Unknown | None = None
     rates: Mapping[int, float] = field(default_factory=dict)
     rebuilding: int = 0
+    records: tuple[Recorded, ...] | Unknown = Unknown(Reason.CLUSTER_UNAVAILABLE, "not read")

@@ -47,7 +47,7 @@ def _eta(case: Case, build: BuildView, rate: float | None) -> str | None:
     if not rate:
         return None
     left = lag.to_replay(build) - lag.replayed_events(build)
-    return _text(case.now + timedelta(seconds=left / rate))
+    return timestamp(case.now + timedelta(seconds=left / rate))
 
 
 def retained(case: Case) -> tuple[Retained, ...]:
@@ -60,13 +60,14 @@ def retained(case: Case) -> tuple[Retained, ...]:
             version=build.version,
             build=build.number,
             fed=replicas_of(case, build) > 0,
-            until=_text(kept_until(spec, build)),
+            until=timestamp(kept_until(spec, build)),
         )
         for build in sorted(case.warm, key=lambda build: -build.number)
     )
 
 
-def _text(at: datetime) -> str:
+def timestamp(at: datetime) -> str:
+    """A time as the API server writes it; what is finer than a second is not said."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

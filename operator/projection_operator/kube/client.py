@@ -16,7 +16,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from projection_operator.core.events import Event
-from projection_operator.core.manifests import GROUP, KIND, MANAGER, PLURAL, VERSION
+from projection_operator.core.manifests import GROUP, KIND, MANAGER, PLURAL, RECORD_KIND, RECORD_PLURAL, VERSION
 
 Object = dict[str, Any]
 
@@ -143,12 +143,36 @@ class Cluster:
 
     async def delete_deployment(self, namespace: str, name: str) -> None:
         """Delete a Deployment, its pods in the background; gone is fine."""
-        body = {"propagationPolicy": "Background"}
+        await self._delete(f"{_deployments(namespace)}/{quote(name)}")
+
+    async def _delete(self, path: str) -> None:
         try:
-            await self.call("DELETE", f"{_deployments(namespace)}/{quote(name)}", body)
+            await self.call("DELETE", path, {"propagationPolicy": "Background"})
         except Refused as refused:
             if refused.status != _NOT_FOUND:
                 raise
+
+    # Records of builds -------------------------------------------------------------------------------------------
+
+    async def records(self, namespace: str, selector: str) -> list[Object]:
+        """Records with these labels; Refused(404) where their CRD is not installed."""
+        answer = await self.call("GET", _records(namespace), query={"labelSelector": selector})
+        items: list[Object] = answer["items"]
+        return items
+
+    async def apply_record(self, manifest: Mapping[str, Any]) -> None:
+        """Make a record look like `manifest`, which has no status."""
+        meta = manifest["metadata"]
+        await self._apply(f"{_records(meta['namespace'])}/{quote(meta['name'])}", dict(manifest))
+
+    async def apply_record_status(self, namespace: str, name: str, status: Object) -> None:
+        """Write the status of a record; what it does not have is removed. Refused(404) where the record is gone."""
+        body = {**_typed(namespace, name, RECORD_KIND), "status": status}
+        await self._apply(f"{_records(namespace)}/{quote(name)}/status", body)
+
+    async def delete_record(self, namespace: str, name: str) -> None:
+        """Delete a record; gone is fine."""
+        await self._delete(f"{_records(namespace)}/{quote(name)}")
 
     # The rest ----------------------------------------------------------------------------------------------------
 
@@ -227,8 +251,8 @@ def _message(text: bytes) -> str:
         return text.decode("utf-8", "replace")[:500]
 
 
-def _typed(namespace: str, name: str) -> Object:
-    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": {"namespace": namespace, "name": name}}
+def _typed(namespace: str, name: str, kind: str = KIND) -> Object:
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": {"namespace": namespace, "name": name}}
 
 
 def _projection(namespace: str, name: str) -> str:
@@ -237,6 +261,10 @@ def _projection(namespace: str, name: str) -> str:
 
 def _deployments(namespace: str) -> str:
     return f"/apis/apps/v1/namespaces/{quote(namespace)}/deployments"
+
+
+def _records(namespace: str) -> str:
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{RECORD_PLURAL}"
 
 
 def _leases(namespace: str) -> str:

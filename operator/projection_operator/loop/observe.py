@@ -28,6 +28,7 @@ from projection_operator.core.reasons import Reason
 from projection_operator.kube.client import Refused, Unavailable
 from projection_operator.loop.ports import Cluster, Databases, Key, Logs, Object
 from projection_operator.loop.rates import Rates
+from projection_operator.loop.records import RecordReader
 from projection_operator.targets.databases import Database
 from projector.fold.validate import validate
 from projector.ports import Ends, Partition
@@ -60,6 +61,7 @@ class Observer:
         self._admins: dict[Key, Database] = {}
         self._rebuilding: set[Key] = set()
         self._rates = Rates(time.monotonic)
+        self._records = RecordReader(cluster)
 
     def forget(self, key: Key) -> None:
         """The Projection is gone."""
@@ -71,12 +73,15 @@ class Observer:
         """See everything about one Projection."""
         resource = Resource.of(body)
         desired = self._desired(resource, body["spec"])
-        children, admin, worker = await asyncio.gather(
-            self._children(resource), self._admin(resource, desired.spec), self._worker(resource, desired.spec)
+        children, admin, worker, records = await asyncio.gather(
+            self._children(resource),
+            self._admin(resource, desired.spec),
+            self._worker(resource, desired.spec),
+            self._records.read(resource),
         )
         identity = Identity(self._site.installation, resource.namespace, resource.name)
         registry, access = await asyncio.gather(self._registry(admin, identity), self._access(worker))
-        draft = Observation(self._site, resource, desired, children, access, registry, _NOT_READ)
+        draft = Observation(self._site, resource, desired, children, access, registry, _NOT_READ, records=records)
         draft = await self._logs_of(draft)
         draft = await self._change(draft, admin, identity)
         return Seen(

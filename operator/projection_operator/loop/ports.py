@@ -41,6 +41,22 @@ class Cluster(Protocol):
         """Delete a Deployment."""
         ...
 
+    async def records(self, namespace: str, selector: str) -> list[Object]:
+        """Records of builds by label."""
+        ...
+
+    async def apply_record(self, manifest: Mapping[str, Any]) -> None:
+        """Write a record without its status."""
+        ...
+
+    async def apply_record_status(self, namespace: str, name: str, status: Object) -> None:
+        """Write the status of a record."""
+        ...
+
+    async def delete_record(self, namespace: str, name: str) -> None:
+        """Delete a record."""
+        ...
+
     async def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """Data of a Secret."""
         ...

@@ -15,6 +15,7 @@ from projection_operator.loop.act import Actor, NotLeading
 from projection_operator.loop.observe import Observer, Seen
 from projection_operator.loop.ports import Cluster, Key
 from projection_operator.loop.queue import Queue
+from projection_operator.loop.records import write
 from projection_operator.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -79,6 +80,7 @@ class Reconciler:
             log.warning("act_refused", namespace=key[0], name=key[1], reason=refused.reason, message=refused.message)
             decision = decide(replace(seen.observation, refused=refused), self._clock())
         await self._say(seen, decision)
+        await self._record(seen, decision)
         self._metrics.saw(key, decision.status)
         return decision.requeue_after
 
@@ -86,6 +88,17 @@ class Reconciler:
         for action in decision.actions:
             log.info("act", namespace=seen.identity.namespace, name=seen.identity.name, action=type(action).__name__)
         return await self._actor.act(seen, decision.actions)
+
+    async def _record(self, seen: Seen, decision: Decision) -> None:
+        """Last, and whatever becomes of it: no step waits for a record, and the next pass tries again."""
+        try:
+            for action in decision.records:
+                self._actor.require_leadership()
+                await write(self._cluster, seen.identity.namespace, action)
+        except Unavailable as error:
+            log.warning(
+                "records_not_written", namespace=seen.identity.namespace, name=seen.identity.name, error=str(error)
+            )
 
     async def _say(self, seen: Seen, decision: Decision) -> None:
         resource = seen.observation.resource

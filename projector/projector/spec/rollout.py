@@ -19,6 +19,9 @@ class Rebuild(Model):
     step_deadline: Annotated[
         Duration, Field(description="A candidate that makes no progress for so long is reported as Stalled.")
     ] = "30m"
+    history_limit: Annotated[
+        int, Field(ge=1, le=100, description="ProjectionRebuild records kept of builds that are over.")
+    ] = 10
 
 
 class CaughtUp(Model):
