@@ -107,6 +107,8 @@ class Site:
         self.admin, self.worker = self.database.role("admin"), self.database.role("worker")
         self.database.run(f'GRANT ALL ON DATABASE {self.database.name} TO "{self.admin}"')
         self.database.run(f'GRANT ALL ON SCHEMA public TO "{self.admin}"')
+        # A swap waits for old snapshots, and the operator has to see them.
+        self.database.run(f'GRANT pg_read_all_stats TO "{self.admin}"')
         self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
         self.secret("read-db", self.database.uri(self.worker))
         self.secret("read-db-admin", self.database.uri(self.admin))
