@@ -41,7 +41,9 @@ def example() -> dict[str, Any]:
 def whole(shown: Any) -> dict[str, Any]:
     """A fragment of a spec, or a list of rules, in the place of the example's own."""
     document = example()
-    document["spec"] |= {"rules": shown} if isinstance(shown, list) else shown
+    parts = {"rules": shown} if isinstance(shown, list) else shown
+    source = document["spec"]["source"] | parts.get("source", {})
+    document["spec"] |= parts | {"source": source}
     return document
 
 
