@@ -127,7 +127,9 @@ WORKERS = (
 )
 """Deployments and access go together, to keep the product small."""
 
-HAND_MADE = Survey(1, 1, ("view app.totals",), (), (Unmanaged("trigger", "audit", ""),))
+HAND_MADE = Survey(
+    1, 1, ("view app.totals",), (), (Unmanaged("trigger", "audit", ""),), blind="GRANT pg_read_all_stats TO x"
+)
 MEETS: tuple[dict[str, Any], ...] = (
     {"survey": SURVEY, "children": (child(), child(8, version="2", limit="500"))},
     {"survey": HAND_MADE, "children": (child(),), "rebuilding": 3, "rates": {8: 2.5}},

@@ -10,7 +10,7 @@ import pytest
 from projection_operator.core import actions
 from projection_operator.core.conditions import previous
 from projection_operator.core.decide import decide
-from projection_operator.core.observation import Observation, SourceView, Unknown
+from projection_operator.core.observation import Desired, Observation, SourceView, Unknown
 from projection_operator.core.reasons import ADVICE, STALLED, Reason, advised, patience
 from projection_operator.core.status import Phase
 from projector.ports import Ends
@@ -263,6 +263,12 @@ def test_pods_that_do_not_start_are_trouble_after_a_while_only() -> None:
     late = seen(20)
     assert late["reason"] == "NoWorkerReady"
     assert "kubectl --namespace shop describe pods --selector projections.dev/projection=orders" in late["message"]
+
+
+@pytest.mark.parametrize("wanted", [desired(suspend=True), desired(scaling={"replicas": 0})])
+def test_where_no_pods_are_asked_for_none_are_missed(wanted: Desired) -> None:
+    idle = (child(ready=0, unavailable_since=NOW - timedelta(hours=1)),)
+    assert degraded(observation(desired=wanted, children=idle))[0] == "AsExpected"
 
 
 def test_transition_time_moves_with_the_status_only() -> None:
