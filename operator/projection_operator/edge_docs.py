@@ -33,6 +33,8 @@ MEANING = {
     "live, log does not fit": "What is live is asked for; its positions and its log do not fit.",
     "live, redefined": "What is live is asked for, with another definition than its own.",
     "live, suspended": "What is live is asked for, and `suspend` is true.",
+    "live, index failed": "What is live is asked for, and an index of it cannot be made.",
+    "live, indexes missing": "What is live is asked for, and has not the indexes that the spec asks for.",
     "live": "What is live is asked for.",
     "held version is not kept": "The annotation names a version that is neither live nor kept.",
     "rollback, redefined": "A kept build is asked for, with another definition than its own.",
@@ -42,6 +44,8 @@ MEANING = {
     "candidate, redefined": "The definition changed, and neither version nor token.",
     "candidate, log does not fit": "The candidate's positions and its log do not fit.",
     "suspended": "`suspend` is true.",
+    "candidate, index failed": "The candidate has replayed, or is near; an index of it cannot be made.",
+    "candidate, indexes missing": "The candidate has replayed, or is near; indexes or statistics are missing.",
     "replayed": "Every position has passed the end that was fixed when the build began.",
     "caught up, first": "The candidate is near the log's end, and nothing is live.",
     "caught up, plan unknown": "The candidate is near the live build; what a swap would meet is not known.",
@@ -78,8 +82,8 @@ decides. The last row always holds, so there is always one. Guards and consequen
 
 Beside the acts of the row each pass does what always holds (`core/upkeep.py`): Deployments as the spec asks, added
 partitions and another role of the projectors admitted, builds given up that were kept for long enough, and what is left
-of builds that were given up removed. Words of the rows: *the candidate* is the newest build on its way, *kept* is one
-that was live, *near* is within `promotion.caughtUp.maxLag`.
+of builds that were given up removed; indexes are begun that are missing (`core/indexing.py`). Words of the rows: *the
+candidate* is the newest build on its way, *kept* is one that was live, *near* is within `promotion.caughtUp.maxLag`.
 
 | | row | where | reason | acts |
 |---|---|---|---|---|

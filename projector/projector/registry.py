@@ -6,14 +6,16 @@ and `WrongState` where the build is not in a state that allows the step. Repeati
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from projector.fold.delta import Delta, Key, Upsert
+from projector.indexes import Indexes
 from projector.ports import Ends, Partition, Stuck
 from projector.spec.definition import Definition
+from projector.spec.models import Index
 
 
 class BuildState(StrEnum):
@@ -103,6 +105,7 @@ class BuildView:
     replayed_at: datetime | None = None
     ending: Ending | None = None
     parked_keys: int = 0
+    indexes: Indexes = field(default_factory=Indexes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,8 +348,17 @@ class Registry(Protocol):
         """Make a build another worker role's, with all rights; the former one can change nothing in it any more."""
         ...
 
+    def build_indexes(
+        self, epoch: int, build: int, wanted: Sequence[Index], needless: Sequence[Index], *, analyze: bool
+    ) -> None:
+        """Make and drop indexes, then the table's statistics. Takes its time: not for a thread that others wait for.
+
+        At once where another session is at it. An index that cannot be made is no error: `observe` has the failure.
+        """
+        ...
+
     def open_catch_up(self, epoch: int, build: int) -> None:
-        """Replaying → CatchingUp."""
+        """Replaying → CatchingUp. WrongState while an index is being made, which at that state writers wait for."""
         ...
 
     def publish(self, epoch: int, build: int) -> None:

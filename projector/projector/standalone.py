@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from projector.fold.validate import validate
+from projector.indexes import fitting
 from projector.metrics import Metrics
 from projector.pod import BadSettings, Means, patiently, run_worker, serve_probes
 from projector.ports import SourceUnavailable, StoreUnavailable, TopicMissing
@@ -26,7 +28,7 @@ from projector.registry import (
 )
 from projector.sources.kafka_admin import KafkaAdmin
 from projector.spec.definition import Definition
-from projector.spec.models import ProjectionSpec
+from projector.spec.models import Index, ProjectionSpec
 from projector.stores.postgres import PostgresRegistry, load_build, probe
 from projector.version import VERSION
 from projector.worker.health import Health
@@ -36,6 +38,7 @@ OBSERVE_SECONDS = 1.0
 CAUGHT_UP = 100
 """Records that a build may be behind the log's end when its view appears."""
 LOG_PROGRESS_SECONDS = 10.0
+INDEX_RETRY = timedelta(minutes=5)
 
 _HOPELESS = ("authentication failed", "no password", "does not exist", "cannot be read", "no pg_hba.conf entry")
 """What the server says where waiting does not help; a person at the terminal is better told at once."""
@@ -149,7 +152,7 @@ class Control:
             except (StoreUnavailable, SourceUnavailable, TopicMissing):
                 continue  # the worker says so
             except RegistryError as error:
-                _log.error("the read model is not published", reason=str(error))
+                _log.error("the read model is not as the spec asks", reason=str(error))
                 stop.wait(LOG_PROGRESS_SECONDS)
             else:
                 progress.show(build)
@@ -189,13 +192,32 @@ class Control:
         build = next((b for b in view.builds if (b.version, b.token) == wanted), None) if view is not None else None
         if build is None:
             return None
-        if build.state is BuildState.REPLAYING and all(c.next_offset >= c.replay_end for c in build.checkpoints):
+        self._index(build)
+        if build.state is BuildState.REPLAYING and _replayed(build):
             self._registry.open_catch_up(self._epoch, build.number)
         elif build.state is BuildState.CATCHING_UP and self._behind(build) <= CAUGHT_UP:
             self._registry.publish(self._epoch, build.number)
             table = spec.target.postgresql
             _log.info("published", build=build.number, view=f"{table.db_schema}.{table.table}")
         return build
+
+    def _index(self, build: BuildView) -> None:
+        """Make and drop what the spec changed; this thread may wait for it. RegistryError where one cannot be made."""
+        replays = build.state is BuildState.REPLAYING
+        if replays and not _replayed(build):
+            return
+        asked = fitting(self._request.spec.target.postgresql.indexes, build.definition)
+        missing, needless = build.indexes.missing(asked), build.indexes.needless(asked)
+        analyze = replays and build.indexes.analyzed_at is None
+        if not (missing or needless or analyze):
+            return
+        _refuse_again(build, missing)
+        self._registry.build_indexes(self._epoch, build.number, missing, needless, analyze=analyze)
+        view = self._registry.observe(self._request.identity)
+        now = next((b for b in view.builds if b.number == build.number), build) if view is not None else build
+        _refuse_again(now, missing)
+        if still := now.indexes.missing(asked):
+            raise RegistryError(f"another process makes index {still[0]}")
 
     def _behind(self, build: BuildView) -> int:
         ends = self._admin.describe(self._definition.topics)
@@ -235,6 +257,17 @@ class Progress:
                 events_per_second=round(rate),
                 lag=lag,
             )
+
+
+def _refuse_again(build: BuildView, missing: Sequence[Index]) -> None:
+    """RegistryError where one of them could not be made a while ago: a try reads the whole table."""
+    for failed in filter(None, map(build.indexes.failure, missing)):
+        if datetime.now(UTC) < failed.at + INDEX_RETRY:
+            raise RegistryError(f"index {failed.index} cannot be made: {failed.message}")
+
+
+def _replayed(build: BuildView) -> bool:
+    return all(point.next_offset >= point.replay_end for point in build.checkpoints)
 
 
 def percent(build: BuildView) -> float:

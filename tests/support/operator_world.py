@@ -18,6 +18,7 @@ from projection_operator.loop.reconciler import Reconciler
 from projection_operator.metrics import Metrics
 from projection_operator.targets.databases import Database
 from projection_operator.targets.failures import Failure, of_act
+from projector.indexes import Indexes, IndexFailure, IndexView
 from projector.ports import Ends, Partition
 from projector.registry import (
     BuildState,
@@ -35,6 +36,7 @@ from projector.registry import (
     WrongState,
 )
 from projector.spec.definition import Definition
+from projector.spec.models import Index
 from tests.support.operator_records import FakeRecords
 from tests.support.projections import IMAGE, INSTALLATION, NOW, SURVEY, checkpoint
 from tests.support.specs import spec_data
@@ -138,6 +140,7 @@ class FakeRegistry:
         self.calls: list[str] = []
         self.refuses: RegistryError | None = None
         self.surveyed = SURVEY
+        self.breaks = ""
         self.now = NOW
         self._numbers = 0
 
@@ -214,6 +217,18 @@ class FakeRegistry:
         self._called(f"admit {worker_role}")
         self._change(build, worker_role=worker_role)
 
+    def build_indexes(
+        self, epoch: int, build: int, wanted: Sequence[Index], needless: Sequence[Index], *, analyze: bool
+    ) -> None:
+        del epoch
+        self._called("build_indexes")
+        had = self._get(build).indexes
+        failures = tuple(IndexFailure(index, self.breaks, self.now) for index in wanted if self.breaks)
+        made = {one.index: one for one in had.made if one.index not in needless}
+        made |= {index: IndexView(index, valid=True) for index in wanted if not failures}
+        analyzed_at = self.now if analyze and not failures else had.analyzed_at
+        self._change(build, indexes=Indexes(tuple(made.values()), failures, None, analyzed_at))
+
     def open_catch_up(self, epoch: int, build: int) -> None:
         del epoch
         self._called("open_catch_up")
@@ -284,6 +299,8 @@ class FakeDatabases:
     def __init__(self) -> None:
         self.registry = FakeRegistry()
         self.down: Unknown | None = None
+        self.begun: list[int] = []
+        self.slow: list[Callable[[], object]] | None = None
 
     async def observe(self, database: Database, identity: Identity) -> ProjectionView | Unknown | None:
         del database
@@ -302,6 +319,16 @@ class FakeDatabases:
             call(self.registry, 1)
         except RegistryError as error:
             raise Failure(of_act(error, database.where)) from error
+
+    def begin(
+        self, database: Database, take_over: str | None, build: int, call: Callable[[Registry, int], object]
+    ) -> None:
+        del database, take_over
+        self.begun.append(build)
+        if self.slow is None:
+            call(self.registry, 1)
+        else:
+            self.slow.append(lambda: call(self.registry, 1))
 
 
 class FakeLogs:

@@ -18,6 +18,7 @@ from projection_operator.core.observation import (
     WorkerAccess,
 )
 from projection_operator.core.reasons import Reason
+from projector.indexes import Indexes
 from projector.ports import Ends, Partition, Stuck
 from projector.registry import BuildState, BuildView, CheckpointView, Identity, ProjectionView, PublicName, Survey
 from projector.spec.definition import Definition
@@ -99,6 +100,7 @@ def build(
         worker_role=ROLE.role,
         changed_at=NOW,
         consumer_group=f"projections.11111111.shop.orders.b{number}",
+        indexes=Indexes(analyzed_at=NOW),
     )
     return replace(base, **changes)
 

@@ -7,6 +7,7 @@ from typing import Any
 from projector.ports import Ends, Partition
 from projector.registry import Ending, PublicName, SwapTerms
 from projector.spec.definition import Definition
+from projector.spec.models import Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,16 @@ class AdmitWorker:
 
     build: int
     worker_role: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildIndexes:
+    """Begin to make and drop indexes of a build, and its statistics after them; nothing waits for the end of that."""
+
+    build: int
+    wanted: tuple[Index, ...]
+    needless: tuple[Index, ...]
+    analyze: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +147,7 @@ class RemoveRecord:
 
 
 BuildAction = AdmitPartitions | AdmitWorker | OpenCatchUp | Publish | Swap | Abandon | Retire
-RegistryAction = Claim | BeginBuild | BuildAction | DeleteProjection
+RegistryAction = Claim | BeginBuild | BuildAction | BuildIndexes | DeleteProjection
 ClusterAction = EnsureDeployment | RemoveDeployment | AddFinalizer | RemoveFinalizer
 Action = RegistryAction | ClusterAction | RemoveGroup
 RecordAction = ApplyRecord | RemoveRecord

@@ -99,7 +99,7 @@ class Case:
         """The attempt at what the spec asks for that ended for good."""
         found = () if self.view is None else self.view.ended
         final = (Ending.ABORTED, Ending.REJECTED)
-        return next((one for one in found if self._of_spec(one.version, one.token) and one.ending in final), None)
+        return next((one for one in found if self.of_spec(one) and one.ending in final), None)
 
     @cached_property
     def kept(self) -> tuple[BuildView, ...]:
@@ -134,15 +134,17 @@ class Case:
         """Whether `build` is what is to serve: by the spec's version and token, or by the version that is held."""
         if self.held is not None:
             return build.version == self.held
-        return self._of_spec(build.version, build.token)
+        return self.of_spec(build)
 
-    def _of_spec(self, version: str, token: str) -> bool:
-        return self.spec is not None and (version, token) == (self.spec.version, self.spec.rebuild_token)
+    def of_spec(self, build: BuildView | EndedBuild) -> bool:
+        """Whether the spec speaks of `build`, whatever is held."""
+        spec = self.spec
+        return spec is not None and (build.version, build.token) == (spec.version, spec.rebuild_token)
 
     def redefined(self, build: BuildView) -> bool:
         """Whether the spec changed the definition of `build` under the same version and token."""
         definition = self.obs.desired.definition
-        same = self._of_spec(build.version, build.token)
+        same = self.of_spec(build)
         return definition is not None and same and definition.fingerprint != build.fingerprint
 
     def log(self, topics: Topics) -> SourceView | Unknown:

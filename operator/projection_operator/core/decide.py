@@ -6,6 +6,7 @@ from datetime import datetime
 from projection_operator.core.actions import (
     Action,
     BeginBuild,
+    BuildIndexes,
     EnsureDeployment,
     OpenCatchUp,
     Publish,
@@ -31,7 +32,7 @@ SOON = 0.2
 """Seconds until what an act on the registry or a finalizer did is looked at."""
 
 CLEARING = 1.0
-"""Seconds between tries to remove what is left of a build; its pods may take a while to end."""
+"""Seconds between tries to remove what is left of a build, and looks at indexes in work: both may take a while."""
 
 FOLLOWING = 3.0
 """Seconds between looks while lag is above zero or moving."""
@@ -75,6 +76,8 @@ def _in_order(actions: tuple[Action, ...]) -> tuple[Action, ...]:
 def _place(action: Action) -> int:
     match action:
         case RemoveGroup() | Retire():
+            return 3
+        case BuildIndexes():
             return 2
         case BeginBuild() | OpenCatchUp() | Publish() | Swap():
             return 1
@@ -93,7 +96,7 @@ def _again(case: Case, said: Outcome, status: Status, actions: tuple[Action, ...
     # Deployments wake the loop by their own events.
     acts = [action for action in actions if not isinstance(action, EnsureDeployment | RemoveDeployment)]
     if acts:
-        return CLEARING if all(isinstance(action, RemoveGroup | Retire) for action in acts) else SOON
+        return CLEARING if all(isinstance(action, RemoveGroup | Retire | BuildIndexes) for action in acts) else SOON
     if said.reason is Reason.PLANNED:
         return SOON
     reasons = (said.reason, *(Reason(condition.reason) for condition in status.conditions))

@@ -1,12 +1,13 @@
 """Events on transitions only: what the new status says that the old one did not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from projection_operator.core.conditions import previous
 from projection_operator.core.reasons import OUTAGES, Reason
 from projection_operator.core.status import Condition, ConditionType, Phase, Status
+from projector.spec.models import Index
 
 MESSAGE_LIMIT = 1024
 """What the API server accepts in an event."""
@@ -40,6 +41,7 @@ def _builds(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
     elif old_candidate not in (None, new_candidate):
         yield Event("Normal", Reason.BUILD_GIVEN_UP, f"build {old_candidate} was given up")
     yield from _retired(before, after)
+    yield from _indexes(before, after)
 
 
 def _plan(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
@@ -54,13 +56,16 @@ def _plan(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
 
 
 def _step(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
-    if after.candidate is None or after.candidate.step == Phase.REPLAYING:
+    if after.candidate is None or after.candidate.step in _NOT_YET_OPEN:
         return
     old = before.get("candidate") or {}
-    if old.get("build") == after.candidate.build and old.get("step") != Phase.REPLAYING:
+    if old.get("build") == after.candidate.build and old.get("step") not in _NOT_YET_OPEN:
         return
     message = f"build {after.candidate.build} has replayed the log and follows it now"
     yield Event("Normal", Reason.CATCHING_UP, message)
+
+
+_NOT_YET_OPEN = (Phase.REPLAYING, Phase.INDEXING)
 
 
 def _shown(before: Mapping[str, Any], after: Status) -> Event:
@@ -81,6 +86,25 @@ def _retired(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
         if build not in still:
             message = f"version {kept.get('version')} (build {build}) is no longer kept; its table is dropped"
             yield Event("Normal", Reason.RETIRED, message)
+
+
+def _indexes(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
+    """Of the build that the status speaks of, where that is the same."""
+    build = after.live_build or (after.candidate.build if after.candidate else None)
+    if build is None or build != (before.get("liveBuild") or (before.get("candidate") or {}).get("build")):
+        return
+    old = {_index(one.get("method"), one.get("columns")): one.get("state") for one in before.get("indexes") or ()}
+    new = {_index(one.method, one.columns): one.state for one in after.indexes}
+    for name, state in new.items():
+        if state == "Valid" and old.get(name, "Valid") not in {"Valid", "Dropping"}:
+            yield Event("Normal", Reason.INDEX_BUILT, f"index {name} of build {build} is made")
+    for name, state in old.items():
+        if state == "Dropping" and name not in new:
+            yield Event("Normal", Reason.INDEX_DROPPED, f"index {name} of build {build} is dropped")
+
+
+def _index(method: Any, columns: Iterable[str] | None) -> str:
+    return str(Index.model_construct(columns=tuple(columns or ()), method=method))
 
 
 _WATCHED = (ConditionType.STALLED, ConditionType.DEGRADED)

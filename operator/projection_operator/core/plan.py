@@ -71,7 +71,10 @@ def _replay(case: Case, live: BuildView, spec: ProjectionSpec, survey: Survey, s
         events=events,
         seconds=_seconds(live, events),
         bytes=survey.total_bytes,
-        creates=(f"table {table.db_schema}.{table.table}__b…, with the number of its build",),
+        creates=(
+            f"table {table.db_schema}.{table.table}__b…, with the number of its build",
+            *(f"index on it: {index}" for index in table.indexes),
+        ),
         drops=(f"table {table.db_schema}.{live.table}, {spec.rollback.retain_for} after the swap",),
         columns=tuple(_columns(live.definition, new)),
         dependents=_listed(survey.dependents),

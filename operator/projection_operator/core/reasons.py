@@ -14,6 +14,7 @@ class Reason(StrEnum):
     PENDING = "Pending"
     BEGINNING = "Beginning"
     REPLAYING = "Replaying"
+    INDEXING = "Indexing"
     CATCHING_UP = "CatchingUp"
     PLANNED = "Planned"
     REBUILDS_LIMITED = "RebuildsLimited"
@@ -51,6 +52,7 @@ class Reason(StrEnum):
     REJECTED = "Rejected"
     PARTIAL_HISTORY = "PartialHistory"
     NO_PROGRESS = "NoProgress"
+    INDEX_FAILED = "IndexFailed"
     SWAP_REFUSED = "SwapRefused"
     HELD_VERSION_MISSING = "HeldVersionMissing"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason's name, not a secret
@@ -77,6 +79,8 @@ class Reason(StrEnum):
     SWAPPED = "Swapped"
     ROLLED_BACK = "RolledBack"
     RETIRED = "Retired"
+    INDEX_BUILT = "IndexBuilt"
+    INDEX_DROPPED = "IndexDropped"
     BUILD_GIVEN_UP = "BuildGivenUp"
     RECOVERED = "Recovered"
 
@@ -89,6 +93,7 @@ STALLED = frozenset(
         Reason.REJECTED,
         Reason.PARTIAL_HISTORY,
         Reason.NO_PROGRESS,
+        Reason.INDEX_FAILED,
         Reason.SWAP_REFUSED,
         Reason.HELD_VERSION_MISSING,
         Reason.SECRET_MISSING,
@@ -129,6 +134,7 @@ ADVICE: dict[Reason, str] = {
     Reason.PARTITIONS_GROWN: "Events of the new partitions are not folded. Build anew, with another ordering if keys "
     "moved between partitions.",
     Reason.NO_PROGRESS: "Look at its pods; or give it up by spec.promotion.abortVersion.",
+    Reason.INDEX_FAILED: "Mend what the server names, or take it out of spec.target.postgresql.indexes.",
     Reason.SWAP_REFUSED: "Mend what it names; the operator tries again by itself. The live version keeps serving.",
     Reason.SWAP_WAITING: "The operator tries again by itself; the live version keeps serving.",
     Reason.HELD_VERSION_MISSING: "Hold a version that is kept, or remove the annotation.",
@@ -180,6 +186,7 @@ _ON_THE_WAY = frozenset(
         Reason.PENDING,
         Reason.BEGINNING,
         Reason.REPLAYING,
+        Reason.INDEXING,
         Reason.CATCHING_UP,
         Reason.PLANNED,
         Reason.REBUILDS_LIMITED,

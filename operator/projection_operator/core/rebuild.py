@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from projection_operator.core import lag
+from projection_operator.core import indexing, lag
 from projection_operator.core.case import Case
 from projection_operator.core.conditions import Said
 from projection_operator.core.observation import HOLD_VERSION
@@ -18,10 +18,13 @@ _STEPS = {
     Reason.SWAP_WAITING: Phase.SWAPPING,
     Reason.SWAP_REFUSED: Phase.SWAPPING,
 }
+_INDEXING = frozenset({Reason.INDEXING, Reason.INDEX_FAILED})
 
 
 def step(case: Case, said: Outcome) -> Phase:
     """Where the candidate stands."""
+    if said.reason in _INDEXING:
+        return Phase.INDEXING
     if case.candidate is not None and case.candidate.state is BuildState.REPLAYING:
         return Phase.REPLAYING
     return _STEPS.get(said.reason, Phase.CATCHING_UP)
@@ -32,12 +35,13 @@ def candidate(case: Case, said: Outcome) -> Candidate | None:
     build = case.candidate
     if build is None:
         return None
-    rate = case.obs.rates.get(build.number) if build.state is BuildState.REPLAYING else None
+    where = step(case, said)
+    rate = case.obs.rates.get(build.number) if where is Phase.REPLAYING else None
     return Candidate(
         version=build.version,
         build=build.number,
-        step=step(case, said),
-        percent=lag.percent(build),
+        step=where,
+        percent=indexing.percent(case, build) if where is Phase.INDEXING else lag.percent(build),
         events_per_second=None if rate is None else round(rate),
         eta=_eta(case, build, rate),
     )

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from projection_operator.core import lag, rebuild
+from projection_operator.core import indexing, lag, rebuild
 from projection_operator.core.case import Case
 from projection_operator.core.conditions import Said, Truth, conditions
 from projection_operator.core.manifests import selector_text
@@ -15,6 +15,7 @@ from projection_operator.core.reasons import STALLED, Reason
 from projection_operator.core.status import (
     Candidate,
     ConditionType,
+    IndexStatus,
     LagStatus,
     ParkedStatus,
     Phase,
@@ -51,6 +52,7 @@ def report(case: Case, said: Outcome) -> Status:
         retained=_retained(case, unseen),
         plan=_plan(case),
         parked=_parked(case),
+        indexes=(_last_known(case, "indexes", _INDEXES) or ()) if unseen else _indexes(case),
         lag=LagStatus(events=case.lag.events, seconds=case.lag.seconds) if isinstance(case.lag, lag.Lag) else None,
         replicas=_replicas(case),
         selector=_selector(case),
@@ -59,6 +61,7 @@ def report(case: Case, said: Outcome) -> Status:
 
 
 _CANDIDATE = TypeAdapter(Candidate)
+_INDEXES = TypeAdapter(tuple[IndexStatus, ...])
 _RETAINED = TypeAdapter(tuple[Retained, ...])
 
 
@@ -174,6 +177,10 @@ def _plan(case: Case) -> PlanStatus | None:
 
 def _parked(case: Case) -> ParkedStatus | None:
     return None if case.current is None else ParkedStatus(keys=case.current.parked_keys)
+
+
+def _indexes(case: Case) -> tuple[IndexStatus, ...]:
+    return () if case.current is None else tuple(indexing.statuses(case, case.current))
 
 
 def _replicas(case: Case) -> int | None:

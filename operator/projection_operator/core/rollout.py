@@ -5,6 +5,7 @@ from collections.abc import Callable
 from projection_operator.core import lag
 from projection_operator.core.actions import Abandon, OpenCatchUp, Publish, Swap
 from projection_operator.core.case import Case
+from projection_operator.core.indexing import failed, failure, indexing, unprepared
 from projection_operator.core.manifests import selector_text
 from projection_operator.core.observation import Unknown
 from projection_operator.core.outcome import Edge, Outcome, named, pass_on, sure
@@ -59,6 +60,10 @@ def _replayed(case: Case) -> bool:
 def _open(case: Case) -> Outcome:
     build = sure(case.candidate)
     return Outcome(Reason.REPLAYING, f"build {build.number} has replayed everything", (OpenCatchUp(build.number),))
+
+
+def _to_prepare(case: Case) -> bool:
+    return _replayed(case) or _caught_up(case)
 
 
 def _caught_up(case: Case) -> bool:
@@ -159,6 +164,16 @@ CANDIDATE: tuple[Edge, ...] = (
         _misfit,
     ),
     Edge("suspended", lambda c: c.suspended, suspended),
+    Edge(
+        "candidate, index failed",
+        lambda c: _to_prepare(c) and failure(c, sure(c.candidate)) is not None,
+        lambda c: failed(c, c.candidate),
+    ),
+    Edge(
+        "candidate, indexes missing",
+        lambda c: _to_prepare(c) and unprepared(c, sure(c.candidate)),
+        lambda c: indexing(c, c.candidate),
+    ),
     Edge("replayed", _replayed, _open),
     Edge("caught up, first", lambda c: c.live is None and _caught_up(c), _publish),
     Edge("caught up, plan unknown", _unplanned, lambda c: pass_on(plan(c))),

@@ -2,6 +2,7 @@
 
 from projection_operator.core.actions import Swap
 from projection_operator.core.case import Case
+from projection_operator.core.indexing import failed, failure, indexing, unprepared
 from projection_operator.core.observation import HOLD_VERSION
 from projection_operator.core.outcome import Edge, Outcome, named, pass_on, sure
 from projection_operator.core.reasons import Reason
@@ -95,6 +96,12 @@ LIVE: tuple[Edge, ...] = (
     Edge("live, log does not fit", lambda c: _wanted(c) and c.misfit is not None, _misfit),
     Edge("live, redefined", lambda c: _wanted(c) and c.redefined(sure(c.live)), lambda c: redefined(sure(c.live))),
     Edge("live, suspended", lambda c: _wanted(c) and c.suspended, suspended),
+    Edge(
+        "live, index failed",
+        lambda c: _wanted(c) and failure(c, sure(c.live)) is not None,
+        lambda c: failed(c, c.live),
+    ),
+    Edge("live, indexes missing", lambda c: _wanted(c) and unprepared(c, sure(c.live)), lambda c: indexing(c, c.live)),
     Edge("live", _wanted, _serving),
     # The way back.
     Edge("held version is not kept", _other_held, _hold_misses),

@@ -28,6 +28,7 @@ class Phase(StrEnum):
 
     PENDING = "Pending"
     REPLAYING = "Replaying"
+    INDEXING = "Indexing"
     CATCHING_UP = "CatchingUp"
     AWAITING_APPROVAL = "AwaitingApproval"
     SWAPPING = "Swapping"
@@ -57,8 +58,10 @@ class Candidate(Model):
 
     version: str
     build: Int64
-    step: Annotated[str, Field(description="Replaying, CatchingUp, AwaitingApproval or Swapping.")]
-    percent: Annotated[int, Field(ge=0, le=100, description="How much of the replay is done.")]
+    step: Annotated[str, Field(description="Replaying, Indexing, CatchingUp, AwaitingApproval or Swapping.")]
+    percent: Annotated[
+        int, Field(ge=0, le=100, description="How much of the replay is done; with Indexing, of the indexes.")
+    ]
     events_per_second: Annotated[Int64 | None, Field(description="Rate of the last half minute.")] = None
     eta: Annotated[
         str | None, Field(description="When the replay ends at this rate.", json_schema_extra={"format": "date-time"})
@@ -108,6 +111,18 @@ class LagStatus(Model):
     seconds: Annotated[Int64 | None, Field(description="Age of the oldest of them; 0 when there is none.")] = None
 
 
+class IndexStatus(Model):
+    """A secondary index of the live build, or else of the candidate."""
+
+    columns: Annotated[tuple[str, ...], Field(max_length=16)]
+    method: str
+    state: Annotated[
+        Literal["Valid", "Building", "Missing", "Dropping"], Field(description="Only a valid one serves queries.")
+    ]
+    percent: Annotated[int | None, Field(ge=0, le=100, description="How much of it is made.")] = None
+    message: Annotated[str | None, Field(description="Why it could not be made, in the server's words.")] = None
+
+
 class ParkedStatus(Model):
     """What the live build, or else the candidate, keeps aside. Absent where it is not known."""
 
@@ -128,6 +143,7 @@ class Status(Model):
     plan: PlanStatus | None = None
     lag: LagStatus | None = None
     parked: ParkedStatus | None = None
+    indexes: Annotated[tuple[IndexStatus, ...], Field(max_length=64)] = ()
     replicas: Annotated[int | None, Field(description="Projector pods of the build in work.")] = None
     selector: Annotated[str | None, Field(description="Label selector of these pods.")] = None
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()

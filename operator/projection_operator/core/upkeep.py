@@ -16,6 +16,7 @@ from projection_operator.core.actions import (
     Retire,
 )
 from projection_operator.core.case import Case
+from projection_operator.core.indexing import index_actions
 from projection_operator.core.manifests import (
     CONTAINER,
     MAX_RATE,
@@ -52,6 +53,7 @@ def upkeep(case: Case, next_actions: tuple[Action, ...]) -> tuple[Action, ...]:
         *expired,
         *_remove(case),
         *_retire(case),
+        *index_actions(case, leaving),
     )
 
 

@@ -10,6 +10,7 @@ from projection_operator.core.actions import (
     AdmitWorker,
     BeginBuild,
     BuildAction,
+    BuildIndexes,
     Claim,
     DeleteProjection,
     EnsureDeployment,
@@ -104,6 +105,9 @@ class Actor:
     async def _on_registry(self, seen: Seen, action: RegistryAction) -> None:
         if seen.admin is None:
             raise Failure(Unknown(Reason.TARGET_UNAVAILABLE, "the registry's address is not known"))
+        if isinstance(action, BuildIndexes):
+            self._databases.begin(seen.admin, seen.take_over, action.build, _indexes_call(action))
+            return
         try:
             await self._databases.act(seen.admin, seen.take_over, registry_call(seen, action))
         except Failure as failure:
@@ -120,7 +124,14 @@ def _lasting(failure: Failure, reason: Reason) -> Failure:
     return Failure(Unknown(reason if known.reason is Reason.OUT_OF_STEP else known.reason, known.message))
 
 
-def registry_call(seen: Seen, action: RegistryAction) -> Callable[[Registry, int], object]:
+def _indexes_call(action: BuildIndexes) -> Callable[[Registry, int], object]:
+    indexes = (action.build, action.wanted, action.needless)
+    return lambda registry, epoch: registry.build_indexes(epoch, *indexes, analyze=action.analyze)
+
+
+def registry_call(
+    seen: Seen, action: Claim | BeginBuild | BuildAction | DeleteProjection
+) -> Callable[[Registry, int], object]:
     """The call of the registry that `action` stands for."""
     me, uid = seen.identity, seen.observation.resource.uid
 

@@ -85,6 +85,12 @@ class Databases(Protocol):
         """Do something as the leader; raises Failure."""
         ...
 
+    def begin(
+        self, database: Database, take_over: str | None, build: int, call: Callable[[Registry, int], object]
+    ) -> None:
+        """Begin something as the leader that takes its time. Raises Failure with what the last try came to."""
+        ...
+
 
 class Logs(Protocol):
     """See `projection_operator.targets.logs.Logs`."""

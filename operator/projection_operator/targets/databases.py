@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from projection_operator.core.observation import Unknown, WorkerAccess
 from projection_operator.core.reasons import Reason
 from projection_operator.targets.failures import TARGET_ERRORS, Failure, of_act, of_login
 from projection_operator.targets.pool import Pool
+from projection_operator.targets.tasks import Tasks
 from projector.registry import Deposed, Identity, ProjectionView, Registry, Survey
 
 OBSERVE_TIMEOUT = 2.5
@@ -66,6 +68,7 @@ class Databases:
         self._adapter, self._leader = adapter, leader
         self._registries: Pool[Registry] = Pool("registry", adapter.open)
         self._probes: Pool[_Probe] = Pool("probe", lambda uri: _Probe(uri, adapter.role), limit=16)
+        self._tasks = Tasks()
         self._epochs: dict[str, int] = {}
         self._logins: dict[str, tuple[float, WorkerAccess | Unknown]] = {}
 
@@ -113,6 +116,25 @@ class Databases:
             )
         except TARGET_ERRORS as error:
             raise Failure(of_act(error, database.where)) from error
+
+    def begin(
+        self, database: Database, take_over: str | None, build: int, call: Callable[[Registry, int], object]
+    ) -> None:
+        """Do `call(registry, epoch)` as the leader, however long it takes, in a session and a thread of its own.
+
+        At most one at a time per database. Raises Failure with what the last try for `build` came to.
+        """
+        try:
+            server = self._adapter.server(database.uri)
+            self._tasks.begin(server, build, lambda: self._alone(database, server, take_over, call))
+        except Exception as error:
+            raise Failure(of_act(error, database.where)) from error
+
+    def _alone(
+        self, database: Database, server: str, take_over: str | None, call: Callable[[Registry, int], object]
+    ) -> None:
+        with closing(self._adapter.open(database.uri)) as registry:
+            self._led(registry, server, take_over, call)
 
     def _led(
         self, registry: Registry, server: str, take_over: str | None, call: Callable[[Registry, int], object]

@@ -9,7 +9,7 @@ from projector.explain.layout import code, heading
 from projector.fold.program import Program
 from projector.spec.definition import Definition
 from projector.spec.models import PostgresqlTarget
-from projector.stores.postgres import definitions, statements
+from projector.stores.postgres import definitions, indexes, statements
 from projector.stores.postgres.layout import Layout
 
 BUILD = 1
@@ -25,6 +25,8 @@ def statements_of(definition: Definition, target: PostgresqlTarget) -> Iterator[
     table = statements.Table(schema, name, layout)
     yield from heading(f"SQL: the table of build {BUILD}, and the public name")
     yield from _shown(definitions.create_table(schema, name, definition))
+    for index in target.indexes:
+        yield from _shown(indexes.create_index(schema, name, index, concurrently=False))
     yield from _shown(definitions.create_view(schema, target.table, schema, name, definition))
     yield from heading("SQL: a small batch, by one array per column")
     yield from _shown(statements.write(table, statements.from_arrays(layout)))

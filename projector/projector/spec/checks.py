@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType
 
+from projector.spec.check_indexes import check_indexes
 from projector.spec.check_policy import check_errors, check_handler, check_ordering, check_source, unserved
 from projector.spec.check_rollout import check_rollout
 from projector.spec.models import Column, PostgresqlTarget, ProjectionSpec, Rule
@@ -27,6 +28,7 @@ def check(spec: ProjectionSpec) -> tuple[Problem, ...]:
     return (
         *check_source(spec),
         *_target(table),
+        *check_indexes(table),
         *check_rules(rules, table),
         *check_ordering(spec.ordering, rules),
         *check_handler(spec),

@@ -119,6 +119,20 @@ class Column(Model):
     ] = None
 
 
+class Index(Model):
+    """A secondary index of the table."""
+
+    columns: Annotated[
+        tuple[ColumnName, ...], Field(min_length=1, max_length=16, description="Its columns, in their order.")
+    ]
+    method: Annotated[
+        Literal["btree", "gin", "brin", "hash"], Field(description="As in CREATE INDEX; gin serves jsonb columns.")
+    ] = "btree"
+
+    def __str__(self) -> str:
+        return f"{'' if self.method == 'btree' else f'{self.method} '}({', '.join(self.columns)})"
+
+
 class PostgresqlTarget(Model):
     """A table in PostgreSQL as the read model."""
 
@@ -134,6 +148,10 @@ class PostgresqlTarget(Model):
     key: Annotated[
         tuple[ColumnName, ...], Field(min_length=1, max_length=16, description="Columns of the primary key.")
     ]
+    indexes: Annotated[
+        tuple[Index, ...],
+        Field(max_length=20, description="Secondary indexes. Not part of the version: changed in place."),
+    ] = ()
 
 
 class Target(Model):

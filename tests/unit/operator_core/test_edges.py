@@ -13,10 +13,11 @@ from projector.registry import BuildState
 from tests.support.projections import NO_SECRET, NOW, observation
 from tests.unit.operator_core.rows import Row
 from tests.unit.operator_core.rows_first import FIRST_ROWS, NONE_YET
+from tests.unit.operator_core.rows_indexes import INDEX_ROWS
 from tests.unit.operator_core.rows_rebuild import REBUILD_ROWS, twice
 from tests.unit.operator_core.rows_registration import REGISTRATION_ROWS
 
-ROWS = (*REGISTRATION_ROWS, *FIRST_ROWS, *REBUILD_ROWS)
+ROWS = (*REGISTRATION_ROWS, *FIRST_ROWS, *REBUILD_ROWS, *INDEX_ROWS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.edge}: {row.reason}")

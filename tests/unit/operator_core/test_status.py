@@ -77,6 +77,7 @@ def test_live_whole() -> None:
         "liveVersion": "1",
         "liveBuild": 7,
         "retained": [],
+        "indexes": [],
         "lag": {"events": 20, "seconds": 8},
         "parked": {"keys": 0},
         "replicas": 1,
@@ -99,6 +100,7 @@ def test_replaying_whole() -> None:
         "phase": "Replaying",
         "candidate": {"version": "1", "build": 7, "step": "Replaying", "percent": 45},
         "retained": [],
+        "indexes": [],
         "lag": {"events": 110, "seconds": 8},
         "parked": {"keys": 0},
         "replicas": 1,
@@ -123,6 +125,7 @@ def test_missing_secret_whole() -> None:
         "observedGeneration": 3,
         "phase": "Stalled",
         "retained": [],
+        "indexes": [],
         "replicas": 0,
         "conditions": [
             condition("Ready", "False", "SecretMissing", missing),

@@ -44,7 +44,7 @@ async def test_from_apply_to_live(world: World) -> None:
     assert world.status["lag"] == {"events": 100, "seconds": 4}
     assert "candidate" not in world.status
     assert [event.reason for event in world.cluster.events] == ["BuildBegun", "CatchingUp", "Published"]
-    assert world.registry.calls[2:] == ["open_catch_up", "publish"]
+    assert world.registry.calls[2:] == ["build_indexes", "open_catch_up", "publish"]
 
 
 async def test_nothing_is_written_where_nothing_changed(world: World) -> None:

@@ -9,6 +9,7 @@ from projector.fold import SEMANTICS
 from projector.ports import Ends, Partition
 from projector.registry import BuildState, Ending, Identity, RegistryError, TargetTaken, WrongState
 from projector.spec.definition import Definition
+from projector.stores.postgres import indexing
 from projector.stores.postgres.claims import drop, relation_kind
 from projector.stores.postgres.definitions import create_table, create_view, parse
 from projector.stores.postgres.grants import grant_worker
@@ -161,6 +162,7 @@ def _create(cursor: Cursor, schema: str, table: str, wish: Wish) -> None:
 
 def open_catch_up(cursor: Cursor, build: int) -> None:
     """Replaying → CatchingUp."""
+    indexing.undisturbed(cursor, build)
     found = _get(cursor, build)
     if found.state in {BuildState.CATCHING_UP, BuildState.LIVE, BuildState.WARM}:
         return
@@ -238,6 +240,7 @@ def abandon(cursor: Cursor, build: int, ending: Ending, reason: str) -> None:
         raise WrongState(f"build {build} is live")
     cursor.execute(_END, (ending, reason, build))
     cursor.execute(_FENCE, (build,))
+    indexing.stop(cursor, build)
     cursor.execute(_SET_STATE, (BuildState.ABANDONED, build))
     record_build(cursor, build, ending, reason)
 
@@ -248,6 +251,7 @@ def retire(cursor: Cursor, build: int) -> None:
     if found.state is BuildState.RETIRED:
         return
     _require(build, found, BuildState.ABANDONED)
+    indexing.stop(cursor, build)
     drop(cursor, "TABLE", found.table_schema, found.table_name)
     cursor.execute("DELETE FROM projections.checkpoint WHERE build = %s", (build,))
     cursor.execute("DELETE FROM projections.parked_key WHERE build = %s", (build,))

@@ -4,6 +4,7 @@ from psycopg import Cursor, errors, sql
 
 from projector.ports import StoreUnavailable
 from projector.registry import Identity, PublicName, TargetTaken, WrongState
+from projector.stores.postgres import indexing
 from projector.stores.postgres.grants import require_schema
 from projector.stores.postgres.history import record
 
@@ -23,7 +24,7 @@ _RELATION = """
 SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s
 """
-_TABLES = "SELECT table_schema, table_name FROM projections.build WHERE projection = %s AND state <> 'Retired'"
+_TABLES = "SELECT number, table_schema, table_name FROM projections.build WHERE projection = %s AND state <> 'Retired'"
 
 
 def claim(cursor: Cursor, identity: Identity, resource_uid: str, public: PublicName) -> None:
@@ -70,7 +71,8 @@ def delete(cursor: Cursor, identity: Identity) -> None:
     own_id, _, schema, name, live = own
     if live is not None and relation_kind(cursor, schema, name) == "v":
         drop(cursor, "VIEW", schema, name)
-    for table_schema, table in cursor.execute(_TABLES, (own_id,)).fetchall():
+    for number, table_schema, table in cursor.execute(_TABLES, (own_id,)).fetchall():
+        indexing.stop(cursor, number)
         drop(cursor, "TABLE", table_schema, table)
     cursor.execute("UPDATE projections.projection SET live_build = NULL WHERE id = %s", (own_id,))
     cursor.execute("DELETE FROM projections.projection WHERE id = %s", (own_id,))

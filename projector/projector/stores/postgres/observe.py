@@ -17,15 +17,17 @@ from projector.registry import (
     ProjectionView,
     PublicName,
 )
+from projector.stores.postgres import indexes
 from projector.stores.postgres.definitions import parse
+from projector.stores.postgres.indexes import OBSERVED
 
 # Columns of migration 0004 are asked by way of JSON, where a missing one is NULL: an operator has to see what an older
 # release left, or it would never come to an act, and only with the first act does it migrate. Columns are named one by
 # one, since a migration must not change the type of what a prepared statement gives.
-_PROJECTION = """
+_PROJECTION = f"""
 SELECT p.resource_uid, p.public_schema, p.public_name, p.live_build, e.*, b.number, b.version, b.token, b.state,
     b.epoch, b.definition, b.fingerprint, b.table_name, b.created_at, b.published_at, b.changed_at, b.reason,
-    b.worker_role, b.consumer_group, (to_jsonb(b) ->> 'replayed_at')::timestamptz AS replayed_at,
+    b.worker_role, b.consumer_group, {OBSERVED}, (to_jsonb(b) ->> 'replayed_at')::timestamptz AS replayed_at,
     CASE b.state WHEN 'Abandoned' THEN coalesce(to_jsonb(b) ->> 'ending', 'Superseded') END AS ending, c.*,
     (SELECT count(*) FROM projections.parked_key k WHERE k.build = b.number) AS parked_keys
 FROM projections.projection p
@@ -57,7 +59,7 @@ LEFT JOIN LATERAL (
 ) c ON true
 WHERE p.installation = %s AND p.namespace = %s AND p.name = %s
 ORDER BY b.number
-"""
+"""  # noqa: S608 - of constants
 
 
 def projection(cursor: Cursor, identity: Identity) -> ProjectionView | None:
@@ -98,6 +100,7 @@ def _build(row: Any) -> BuildView:
         replayed_at=row.replayed_at,
         ending=None if row.ending is None else Ending(row.ending),
         parked_keys=row.parked_keys,
+        indexes=indexes.parse(row),
     )
 
 

@@ -4,7 +4,7 @@ Every act is one transaction that first holds the operator's row in share mode u
 updates that row, so an act of a deposed operator either ends before the take-over or does not begin.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from psycopg import Cursor, errors
@@ -22,7 +22,8 @@ from projector.registry import (
     SwapTerms,
 )
 from projector.spec.definition import Definition
-from projector.stores.postgres import builds, claims, migrate, observe, survey, swapping
+from projector.spec.models import Index
+from projector.stores.postgres import builds, claims, indexing, migrate, observe, survey, swapping
 from projector.stores.postgres.history import record
 from projector.stores.postgres.session import Session
 
@@ -51,7 +52,7 @@ class PostgresRegistry:
     """
 
     def __init__(self, uri: str, installation: str) -> None:
-        self._installation = installation
+        self._uri, self._installation = uri, installation
         self._session = Session(uri, application="projection operator")
 
     def take_leadership(self, holder: str, take_over: str | None = None) -> int:
@@ -98,6 +99,13 @@ class PostgresRegistry:
         """Build, checkpoints and what is parked become another role's."""
         self._act(epoch, lambda cursor: builds.admit_worker(cursor, build, worker_role))
 
+    def build_indexes(
+        self, epoch: int, build: int, wanted: Sequence[Index], needless: Sequence[Index], *, analyze: bool
+    ) -> None:
+        """In a session of its own, without a limit of time; other calls do not wait for it."""
+        wish = indexing.Wish(build, wanted, needless, analyze)
+        indexing.build_indexes(self._uri, wish, lambda cursor: self._lead(cursor, epoch))
+
     def open_catch_up(self, epoch: int, build: int) -> None:
         """Replaying → CatchingUp."""
         self._act(epoch, lambda cursor: builds.open_catch_up(cursor, build))
@@ -132,15 +140,19 @@ class PostgresRegistry:
 
     def _act(self, epoch: int, act: Callable[[Cursor], T]) -> T:
         def led(cursor: Cursor) -> T:
-            try:
-                cursor.execute(_LEADS, (epoch, self._installation))
-            except (errors.UndefinedTable, errors.InvalidSchemaName):
-                raise Deposed("the registry is not there any more") from None
-            if cursor.fetchone() is None:
-                raise Deposed(f"another operator leads this registry since epoch {epoch}")
+            self._lead(cursor, epoch)
             return act(cursor)
 
         return self._session.run(led)
+
+    def _lead(self, cursor: Cursor, epoch: int) -> None:
+        """Hold the operator's row; Deposed where the epoch is another."""
+        try:
+            cursor.execute(_LEADS, (epoch, self._installation))
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            raise Deposed("the registry is not there any more") from None
+        if cursor.fetchone() is None:
+            raise Deposed(f"another operator leads this registry since epoch {epoch}")
 
     def _take(self, cursor: Cursor, holder: str, take_over: str | None) -> int:
         migrate.lock(cursor)

@@ -36,7 +36,7 @@ class Session:
 
         Raises StoreUnavailable for outages, deadlocks and timeouts, NotPermitted for a right that lacks.
         """
-        with self._turn, self._translated():
+        with self._turn, translated(self._uri):
             reused = self._connection is not None and not self._connection.broken
             try:
                 return self._once(act)
@@ -48,7 +48,7 @@ class Session:
 
     def alone(self, query: LiteralString, values: Sequence[object]) -> None:
         """Run one statement that commits by itself: the server does not wait for us while it holds locks."""
-        with self._turn, self._translated():
+        with self._turn, translated(self._uri):
             self._connected().execute(query, values)
 
     def close(self) -> None:
@@ -69,15 +69,17 @@ class Session:
             require_version(self._connection)
         return self._connection
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except errors.InsufficientPrivilege as error:
-            target = address(self._uri)
-            raise NotPermitted(f"{target}: role {target.user} lacks a right: {cause(error)}") from None
-        except psycopg.Error as error:
-            refusal = _REFUSALS.get(error.sqlstate or "")
-            if refusal is not None:
-                raise refusal(cause(error)) from None
-            raise StoreUnavailable(f"{address(self._uri)}: {cause(error)}") from None
+
+@contextmanager
+def translated(uri: str) -> Iterator[None]:
+    """The server's errors in the words of the ports."""
+    try:
+        yield
+    except errors.InsufficientPrivilege as error:
+        target = address(uri)
+        raise NotPermitted(f"{target}: role {target.user} lacks a right: {cause(error)}") from None
+    except psycopg.Error as error:
+        refusal = _REFUSALS.get(error.sqlstate or "")
+        if refusal is not None:
+            raise refusal(cause(error)) from None
+        raise StoreUnavailable(f"{address(uri)}: {cause(error)}") from None

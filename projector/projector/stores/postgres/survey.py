@@ -6,6 +6,7 @@ from typing import LiteralString
 from psycopg import Cursor, sql
 
 from projector.registry import Identity, RegistryError, Survey, Unmanaged
+from projector.stores.postgres.indexes import IS_OURS
 
 # The server's texts leave out a schema that is on the path, and here they are read by whoever has another one.
 _PATH = "SELECT set_config('search_path', 'pg_catalog', true)"
@@ -73,10 +74,11 @@ WHERE g.role <> quote_ident(%(worker)s) AND NOT EXISTS (
         AND (a.grantee, a.privilege_type) = (g.grantee, g.privilege)
 )
 """  # noqa: S608 - of constants
-_INDEXES: LiteralString = """
+_INDEXES: LiteralString = f"""
 SELECT 'index', c.relname, pg_get_indexdef(c.oid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = %(relation)s::oid AND NOT i.indisprimary
-"""
+CROSS JOIN (VALUES (%(build)s::bigint)) AS b (number)
+WHERE i.indrelid = %(relation)s::oid AND NOT i.indisprimary AND c.relname !~ ({IS_OURS})
+"""  # noqa: S608 - of constants
 _TRIGGERS: LiteralString = """
 SELECT 'trigger', t.tgname, pg_get_triggerdef(t.oid) FROM pg_trigger t
 WHERE t.tgrelid = %(relation)s::oid AND NOT t.tgisinternal
@@ -180,6 +182,7 @@ def _words(cursor: Cursor, query: LiteralString, view: int | None) -> tuple[str,
 
 def _unmanaged(cursor: Cursor, live: _Live) -> tuple[Unmanaged, ...]:
     values = {
+        "build": live.number,
         "relation": live.relation,
         "view": live.view,
         "schema": live.schema,
