@@ -16,6 +16,7 @@ from projector.registry import BuildState
 from projector.spec.definition import Definition
 from projector.spec.models import Index
 from tests.support.projections import (
+    INVALID,
     NOW,
     OTHER_RULES,
     TARGET_DOWN,
@@ -207,7 +208,7 @@ def test_a_build_gets_only_indexes_that_it_has_the_columns_for() -> None:
     assert tasks(seen) == []
 
 
-@pytest.mark.parametrize("wanted", [asking(NAME, suspend=True), replace(asking(NAME), problems=(object(),))])
+@pytest.mark.parametrize("wanted", [asking(NAME, suspend=True), replace(asking(NAME), problems=INVALID.problems)])
 def test_nothing_begins_while_suspended_or_while_the_spec_is_wrong(wanted: object) -> None:
     assert tasks(observation(desired=wanted)) == []
 

@@ -47,7 +47,8 @@ WHERE l.locktype = 'advisory' AND l.classid = %(class)s AND l.objid = (%(build)s
     AND l.objsubid = 2 AND l.granted AND a.datname = current_database() AND a.usename = current_user
     AND l.pid <> pg_backend_pid()
 """
-_BUILD = "SELECT state, table_schema, table_name FROM projections.build WHERE number = %s"
+# Locked, so that whoever gives the build up, and breaks us off, is seen to have done so.
+_BUILD = "SELECT state, table_schema, table_name FROM projections.build WHERE number = %s FOR NO KEY UPDATE"
 _FOUND: LiteralString = f"SELECT f.* FROM projections.build b CROSS JOIN LATERAL ({FOUND}) f WHERE b.number = %s"  # noqa: S608
 _FAILED = """
 UPDATE projections.build SET index_failures = index_failures || jsonb_build_object(%(name)s::text,
@@ -160,7 +161,6 @@ class _Task:
             "message": message,
             "build": self._build,
         }
-        self._place()
         self._record(lambda cursor: _note_failure(cursor, note, f"{index}: {message}"))
         if place.in_use:
             # What is left of it costs every write and serves nobody.
@@ -174,10 +174,19 @@ class _Task:
         self._record(lambda cursor: cursor.execute(_ANALYZED, (self._build,)))
 
     def _place(self) -> _Place:
-        """Where the table is. Raises Deposed, and WrongState where the build was given up."""
+        """Where the table is; as `_record`."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            self._lead(cursor)
-            row = cursor.execute(_BUILD, (self._build,)).fetchone()
+            return self._led(cursor)
+
+    def _record(self, act: Callable[[Cursor], object]) -> None:
+        """Note something. Raises Deposed, and WrongState where the build was given up."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            self._led(cursor)
+            act(cursor)
+
+    def _led(self, cursor: Cursor) -> _Place:
+        self._lead(cursor)
+        row = cursor.execute(_BUILD, (self._build,)).fetchone()
         if row is None or row[0] in {BuildState.ABANDONED, BuildState.RETIRED}:
             raise WrongState(f"build {self._build} was given up")
         state, schema, table = row
@@ -188,11 +197,6 @@ class _Task:
             return {
                 one["name"]: (index_of(one), one["valid"]) for one in cursor.execute(_FOUND, (self._build,)).fetchall()
             }
-
-    def _record(self, act: Callable[[Cursor], object]) -> None:
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            self._lead(cursor)
-            act(cursor)
 
     def _patiently(self, statement: sql.Composed) -> None:
         """Concurrent DDL. Neither readers nor writers queue behind it; it outwaits all that began before it."""
