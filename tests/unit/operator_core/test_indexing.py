@@ -225,3 +225,10 @@ def test_the_plan_lists_the_indexes_and_stays_the_same_without_them() -> None:
     fewer = plan(Case(beside(desired=asking(version="2", rules=OTHER_RULES)), NOW))
     assert isinstance(fewer, PlanStatus)
     assert fewer.hash == found.hash
+
+
+def test_indexes_hold_no_step_up_and_wait_for_nothing_that_is_cleared_away() -> None:
+    given_up = build(BuildState.ABANDONED, number=6)
+    live = view(given_up, build(indexes=Indexes()), second_build(BuildState.CATCHING_UP, indexes=Indexes((BY_NAME,))))
+    order = [type(one) for one in decide(beside(desired=SECOND, registry=live), NOW).actions]
+    assert order == [actions.Swap, actions.BuildIndexes, actions.RemoveGroup, actions.Retire]

@@ -49,7 +49,7 @@ async def test_another_version_is_planned_built_beside_and_takes_over() -> None:
     assert world.status["retained"] == [{"version": "1", "build": 1, "fed": True, "until": "2026-01-03T03:04:05Z"}]
     assert "plan" not in world.status
     assert told(world)[3:] == ["Planned", "BuildBegun", "CatchingUp", "Swapped"]
-    assert world.registry.calls[4:] == ["begin as worker", "open_catch_up", "swap"]
+    assert world.registry.calls[5:] == ["begin as worker", "build_indexes", "open_catch_up", "swap"]
     assert pods(world) == {"orders-b1": 1, "orders-b2": 1}
     assert world.condition("Reconciling")[:2] == ("False", "Serving")
 
