@@ -321,9 +321,9 @@ class FakeDatabases:
             raise Failure(of_act(error, database.where)) from error
 
     def begin(
-        self, database: Database, take_over: str | None, build: int, call: Callable[[Registry, int], object]
+        self, database: Database, take_over: str | None, kind: str, build: int, call: Callable[[Registry, int], object]
     ) -> None:
-        del database, take_over
+        del database, take_over, kind
         self.begun.append(build)
         if self.slow is None:
             call(self.registry, 1)

@@ -61,9 +61,13 @@ class AdmitWorker:
 
 @dataclass(frozen=True, slots=True)
 class BuildIndexes:
-    """Begin to make and drop indexes of a build, and its statistics after them; nothing waits for the end of that."""
+    """Begin to make and drop indexes of a build, and its statistics after them; nothing waits for the end of that.
+
+    `in_use`: its table is written, so that transactions of others may hold that up for long.
+    """
 
     build: int
+    in_use: bool
     wanted: tuple[Index, ...]
     needless: tuple[Index, ...]
     analyze: bool

@@ -54,12 +54,16 @@ def _unanalyzed(build: BuildView) -> bool:
 
 
 def index_actions(case: Case, going: set[int]) -> tuple[BuildIndexes, ...]:
-    """The next task, of one build at a time; readers of the live one come first."""
+    """The next task of each kind; readers of the live build come first.
+
+    Two kinds, since the transactions of others that hold one up on a table in use must not hold up a candidate.
+    """
     if not case.valid or case.suspended:
         return ()
     builds = sorted(case.kept, key=lambda build: build is not case.live)
-    due = (_due(case, build) for build in builds if build.number not in going and _stands(build))
-    return next(((one,) for one in due if one is not None), ())
+    due = [_due(case, build) for build in builds if build.number not in going and _stands(build)]
+    first = {one.in_use: one for one in reversed(due) if one is not None}
+    return tuple(first[in_use] for in_use in (True, False) if in_use in first)
 
 
 def _stands(build: BuildView) -> bool:
@@ -74,7 +78,8 @@ def _due(case: Case, build: BuildView) -> BuildIndexes | None:
     now = tuple(index for index in all_of_them if not _failed_lately(case, build, index))
     going = leaving(case, build)
     analyze = _unanalyzed(build) and now == all_of_them
-    return BuildIndexes(build.number, now, going, analyze) if now or going or analyze else None
+    in_use = build.state is not BuildState.REPLAYING
+    return BuildIndexes(build.number, in_use, now, going, analyze) if now or going or analyze else None
 
 
 def _failed_lately(case: Case, build: BuildView, index: Index) -> bool:

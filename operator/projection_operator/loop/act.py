@@ -106,7 +106,8 @@ class Actor:
         if seen.admin is None:
             raise Failure(Unknown(Reason.TARGET_UNAVAILABLE, "the registry's address is not known"))
         if isinstance(action, BuildIndexes):
-            self._databases.begin(seen.admin, seen.take_over, action.build, _indexes_call(action))
+            kind = "tables in use" if action.in_use else "shadows"
+            self._databases.begin(seen.admin, seen.take_over, kind, action.build, _indexes_call(action))
             return
         try:
             await self._databases.act(seen.admin, seen.take_over, registry_call(seen, action))

@@ -86,7 +86,7 @@ class Databases(Protocol):
         ...
 
     def begin(
-        self, database: Database, take_over: str | None, build: int, call: Callable[[Registry, int], object]
+        self, database: Database, take_over: str | None, kind: str, build: int, call: Callable[[Registry, int], object]
     ) -> None:
         """Begin something as the leader that takes its time. Raises Failure with what the last try came to."""
         ...

@@ -118,15 +118,15 @@ class Databases:
             raise Failure(of_act(error, database.where)) from error
 
     def begin(
-        self, database: Database, take_over: str | None, build: int, call: Callable[[Registry, int], object]
+        self, database: Database, take_over: str | None, kind: str, build: int, call: Callable[[Registry, int], object]
     ) -> None:
         """Do `call(registry, epoch)` as the leader, however long it takes, in a session and a thread of its own.
 
-        At most one at a time per database. Raises Failure with what the last try for `build` came to.
+        At most one of a kind at a time per database. Raises Failure with what the last try for `build` came to.
         """
         try:
             server = self._adapter.server(database.uri)
-            self._tasks.begin(server, build, lambda: self._alone(database, server, take_over, call))
+            self._tasks.begin((server, kind), build, lambda: self._alone(database, server, take_over, call))
         except Exception as error:
             raise Failure(of_act(error, database.where)) from error
 

@@ -1,4 +1,4 @@
-"""Long work on databases, in threads that nothing waits for: at most one at a time on each database."""
+"""Long work on databases, in threads that nothing waits for: at most one of a kind at a time on each database."""
 
 import threading
 import time
@@ -13,6 +13,9 @@ from projector.registry import WrongState
 PAUSE = 4.0
 """Seconds from a try that failed to the next one."""
 
+Place = tuple[str, str]
+"""A database, and a kind of work on it."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -26,25 +29,25 @@ class Tasks:
     """Threads are daemons: at the end of the process the server sees its clients go, and breaks off what they asked."""
 
     def __init__(self) -> None:
-        self._running: dict[str, threading.Thread] = {}
-        self._failed: dict[tuple[str, int], _Failed] = {}
+        self._running: dict[Place, threading.Thread] = {}
+        self._failed: dict[tuple[Place, int], _Failed] = {}
 
-    def begin(self, server: str, build: int, work: Callable[[], None]) -> None:
-        """Do `work` unless something is under way on `server`.
+    def begin(self, place: Place, build: int, work: Callable[[], None]) -> None:
+        """Do `work` unless something is of its kind under way there.
 
         Raises what the last try for `build` raised, until one succeeds.
         """
-        failed = self._failed.get((server, build))
-        running = self._running.get(server)
+        failed = self._failed.get((place, build))
+        running = self._running.get(place)
         if (running is None or not running.is_alive()) and (failed is None or time.monotonic() > failed.at + PAUSE):
             name = f"indexes of build {build}"
-            thread = threading.Thread(target=self._run, args=(server, build, work), name=name, daemon=True)
-            self._running[server] = thread
+            thread = threading.Thread(target=self._run, args=(place, build, work), name=name, daemon=True)
+            self._running[place] = thread
             thread.start()
         if failed is not None:
             raise failed.error
 
-    def _run(self, server: str, build: int, work: Callable[[], None]) -> None:
+    def _run(self, place: Place, build: int, work: Callable[[], None]) -> None:
         try:
             work()
         except WrongState as error:
@@ -53,6 +56,6 @@ class Tasks:
         except Exception as error:
             if not isinstance(error, TARGET_ERRORS):
                 log.exception("task_failed", build=build)
-            self._failed[server, build] = _Failed(time.monotonic(), error)
+            self._failed[place, build] = _Failed(time.monotonic(), error)
             return
-        self._failed.pop((server, build), None)
+        self._failed.pop((place, build), None)

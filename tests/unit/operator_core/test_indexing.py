@@ -56,7 +56,7 @@ def test_nothing_is_made_before_all_is_replayed() -> None:
 
 def test_a_table_is_analyzed_before_it_is_opened_also_without_indexes() -> None:
     seen = observation(registry=view(build(REPLAYING, indexes=Indexes())))
-    assert tasks(seen) == [actions.BuildIndexes(7, (), (), analyze=True)]
+    assert tasks(seen) == [actions.BuildIndexes(7, False, (), (), analyze=True)]
     decision = decide(seen, NOW)
     assert decision.requeue_after == CLEARING
     assert (decision.status.phase, decision.status.candidate and decision.status.candidate.percent) == ("Indexing", 100)
@@ -65,17 +65,19 @@ def test_a_table_is_analyzed_before_it_is_opened_also_without_indexes() -> None:
 def test_statistics_come_after_the_last_index() -> None:
     seen = indexed(REPLAYING, analyzed=False)
     seen = replace(seen, desired=asking(NAME, AT))
-    assert tasks(seen) == [actions.BuildIndexes(7, (NAME, AT), (), analyze=True)]
+    assert tasks(seen) == [actions.BuildIndexes(7, False, (NAME, AT), (), analyze=True)]
     failing = indexed(REPLAYING, analyzed=False, failures=(BROKEN,))
-    assert tasks(replace(failing, desired=asking(NAME, AT))) == [actions.BuildIndexes(7, (AT,), (), analyze=False)]
+    assert tasks(replace(failing, desired=asking(NAME, AT))) == [
+        actions.BuildIndexes(7, False, (AT,), (), analyze=False)
+    ]
     assert tasks(replace(failing, desired=asking(NAME))) == []
 
 
 def test_what_failed_is_tried_again_after_a_while_and_the_others_at_once() -> None:
     failing = replace(indexed(failures=(BROKEN,)), desired=asking(NAME, AT))
-    assert tasks(failing) == [actions.BuildIndexes(7, (AT,), (), analyze=False)]
+    assert tasks(failing) == [actions.BuildIndexes(7, True, (AT,), (), analyze=False)]
     later = decide(failing, NOW + timedelta(minutes=5)).actions
-    assert later == (actions.BuildIndexes(7, (NAME, AT), (), analyze=False),)
+    assert later == (actions.BuildIndexes(7, True, (NAME, AT), (), analyze=False),)
 
 
 def test_a_failure_is_told_in_the_servers_words_with_what_to_do() -> None:
@@ -180,11 +182,14 @@ def test_catching_up_is_told_after_the_indexes_and_not_before() -> None:
     assert "CatchingUp" in {event.reason for event in with_status(after, during).events}
 
 
-def test_the_live_build_comes_first_and_one_task_is_enough() -> None:
+def test_the_live_build_comes_first_and_holds_no_candidate_up() -> None:
+    candidate = actions.BuildIndexes(8, False, (NAME,), (), analyze=True)
     seen = beside(second_build(REPLAYING, indexes=Indexes()), desired=SECOND)
-    assert tasks(seen) == [actions.BuildIndexes(7, (NAME,), (), analyze=False)]
+    assert tasks(seen) == [actions.BuildIndexes(7, True, (NAME,), (), analyze=False), candidate]
     live_has = view(build(indexes=Indexes((BY_NAME,))), second_build(REPLAYING, indexes=Indexes()))
-    assert tasks(replace(seen, registry=live_has)) == [actions.BuildIndexes(8, (NAME,), (), analyze=True)]
+    assert tasks(replace(seen, registry=live_has)) == [candidate]
+    kept = view(build(WARM, number=6), build(), second_build(BuildState.CATCHING_UP))
+    assert [task.build for task in tasks(replace(seen, registry=kept))] == [7]
 
 
 def test_what_fails_on_one_build_holds_no_other_up() -> None:
@@ -196,9 +201,9 @@ def test_what_fails_on_one_build_holds_no_other_up() -> None:
 def test_a_build_of_another_version_keeps_what_its_readers_had() -> None:
     replaced = (build(WARM, indexes=Indexes((BY_AT,))), second_build(LIVE, indexes=Indexes((BY_NAME, BY_AT))))
     seen = observation(registry=view(*replaced), desired=SECOND, children=(child(), child(8, version="2")))
-    assert tasks(seen) == [actions.BuildIndexes(8, (), (AT,), analyze=False)]
+    assert tasks(seen) == [actions.BuildIndexes(8, True, (), (AT,), analyze=False)]
     done = view(replaced[0], second_build(LIVE, indexes=Indexes((BY_NAME,))))
-    assert tasks(replace(seen, registry=done)) == [actions.BuildIndexes(7, (NAME,), (), analyze=False)]
+    assert tasks(replace(seen, registry=done)) == [actions.BuildIndexes(7, True, (NAME,), (), analyze=False)]
 
 
 def test_a_build_gets_only_indexes_that_it_has_the_columns_for() -> None:
@@ -231,4 +236,4 @@ def test_indexes_hold_no_step_up_and_wait_for_nothing_that_is_cleared_away() -> 
     given_up = build(BuildState.ABANDONED, number=6)
     live = view(given_up, build(indexes=Indexes()), second_build(BuildState.CATCHING_UP, indexes=Indexes((BY_NAME,))))
     order = [type(one) for one in decide(beside(desired=SECOND, registry=live), NOW).actions]
-    assert order == [actions.Swap, actions.BuildIndexes, actions.RemoveGroup, actions.Retire]
+    assert order[-4:] == [actions.Swap, actions.BuildIndexes, actions.RemoveGroup, actions.Retire]
