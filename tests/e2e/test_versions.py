@@ -56,7 +56,7 @@ def test_another_version_takes_over_under_flow_and_the_first_one_comes_back(shop
         assert reason in told
     shop.change_version("2", rollback={"retainFor": "1s"})
     wait.until("one table is left", lambda: tables(shop), lambda count: count == 1, 90)
-    wait.until("its status is clean", lambda: shop.projection()["status"], lambda one: "retained" not in one, 30)
+    wait.until("its status is clean", lambda: shop.projection()["status"], lambda one: one["retained"] == [], 30)
     deployments = [one["metadata"]["name"] for one in shop.cluster.list_all("deployments", shop.namespace)]
     assert deployments == [f"{NAME}-b{second}"]
     assert shop.compare_all().differing == {}

@@ -80,7 +80,7 @@ def _shown(before: Mapping[str, Any], after: Status) -> Event:
 
 
 def _retired(before: Mapping[str, Any], after: Status) -> Iterator[Event]:
-    still = {after.live_build, *(kept.build for kept in after.retained or ())}
+    still = {after.live_build, *(kept.build for kept in after.retained)}
     for kept in before.get("retained") or ():
         build = kept.get("build")
         if build not in still:

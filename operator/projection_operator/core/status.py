@@ -139,7 +139,7 @@ class Status(Model):
     live_version: Annotated[str | None, Field(description="Version that the public name shows.")] = None
     live_build: Annotated[Int64 | None, Field(description="Build that the public name shows.")] = None
     candidate: Candidate | None = None
-    retained: Annotated[tuple[Retained, ...] | None, Field(max_length=64)] = None
+    retained: Annotated[tuple[Retained, ...], Field(max_length=64)] = ()
     plan: PlanStatus | None = None
     lag: LagStatus | None = None
     parked: ParkedStatus | None = None
