@@ -176,7 +176,8 @@ def test_every_observation_has_a_named_result() -> None:
             allowed(case, action)
     assert seen > 25_000
     # A candidate that stands still and a changed definition have rows of their own.
-    missing = {row.name for row in EDGES} - reached
+    # Those of indexes have a product of their own.
+    missing = {row.name for row in EDGES if "index" not in row.name} - reached
     assert missing == {"candidate, stands still", "candidate, redefined", "live, redefined", "rollback, redefined"}
 
 
