@@ -6,6 +6,7 @@ from projection_operator.core.observation import SourceView, Unknown, WorkerAcce
 from projection_operator.core.outcome import Edge, Outcome, pass_on
 from projection_operator.core.plan import plan, shown
 from projection_operator.core.reasons import Reason
+from projection_operator.core.terms import loss
 from projector.registry import Ending, Survey
 
 _ENDED = {Ending.ABORTED: Reason.ABORTED, Ending.REJECTED: Reason.REJECTED}
@@ -35,7 +36,11 @@ def _ended(case: Case) -> Outcome:
 
 
 def _log_is_partial(case: Case) -> bool:
-    return _why_partial(case) is not None
+    return _loss(case) is not None or _why_partial(case) is not None
+
+
+def _loss(case: Case) -> Unknown | None:
+    return None if case.spec is None else loss(case, case.spec.source.kafka.topics)
 
 
 def _why_partial(case: Case) -> str | None:
@@ -57,6 +62,9 @@ def _why_partial(case: Case) -> str | None:
 
 
 def _partial(case: Case) -> Outcome:
+    lost = _loss(case)
+    if lost is not None:
+        return pass_on(lost)
     return Outcome(
         Reason.PARTIAL_HISTORY,
         f"{_why_partial(case)}; a table built from it would not be the fold of all events. If that is acceptable, say "

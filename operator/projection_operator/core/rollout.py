@@ -11,7 +11,7 @@ from projection_operator.core.observation import Unknown
 from projection_operator.core.outcome import Edge, Outcome, named, pass_on, sure
 from projection_operator.core.plan import approved, plan
 from projection_operator.core.reasons import Reason
-from projection_operator.core.serving import BUILD_ANEW, redefined, suspended
+from projection_operator.core.serving import misfit, of_log, redefined, suspended
 from projection_operator.core.status import PlanStatus
 from projection_operator.core.terms import distance, max_lag, near, swap_terms
 from projector.registry import BuildState, Ending
@@ -46,11 +46,8 @@ GIVEN_UP: tuple[Edge, ...] = (
 )
 
 
-def _misfit(case: Case) -> Outcome:
-    why = pass_on(case.misfit_of(sure(case.candidate)))
-    if why.reason is Reason.TOPIC_MISSING:
-        return why
-    return Outcome(why.reason, f"{why.message}. {BUILD_ANEW}")
+def _cannot_pass(case: Case) -> bool:
+    return case.candidate is not None and misfit(case, case.candidate) is not None
 
 
 def _replayed(case: Case) -> bool:
@@ -160,8 +157,8 @@ CANDIDATE: tuple[Edge, ...] = (
     ),
     Edge(
         "candidate, log does not fit",
-        lambda c: c.candidate is not None and c.misfit_of(c.candidate) is not None,
-        _misfit,
+        _cannot_pass,
+        lambda c: of_log(misfit(c, sure(c.candidate))),
     ),
     Edge("suspended", lambda c: c.suspended, suspended),
     Edge(

@@ -3,10 +3,10 @@
 from projection_operator.core.actions import Swap
 from projection_operator.core.case import Case
 from projection_operator.core.indexing import failed, failure, indexing, unprepared
-from projection_operator.core.observation import HOLD_VERSION
+from projection_operator.core.observation import HOLD_VERSION, Unknown
 from projection_operator.core.outcome import Edge, Outcome, named, pass_on, sure
 from projection_operator.core.reasons import Reason
-from projection_operator.core.terms import distance, near, swap_terms
+from projection_operator.core.terms import distance, loss, near, swap_terms
 from projector.registry import BuildView
 
 
@@ -31,17 +31,20 @@ def _hold_misses(case: Case) -> Outcome:
     )
 
 
-def _misfit(case: Case) -> Outcome:
-    return _of_log(pass_on(case.misfit))
+def misfit(case: Case, build: BuildView) -> Unknown | None:
+    """Why `build` cannot come as far as what readers see: its log does not fit, or has lost that."""
+    return case.misfit_of(build) or loss(case, build.definition.topics)
 
 
-def _of_log(why: Outcome) -> Outcome:
-    if why.reason is Reason.TOPIC_MISSING:
+def of_log(unknown: Unknown | None) -> Outcome:
+    """Say so, and the way out."""
+    why = pass_on(unknown)
+    if why.reason in {Reason.TOPIC_MISSING, Reason.PARTIAL_HISTORY}:
         return why
-    return Outcome(why.reason, f"{why.message}. {BUILD_ANEW}")
+    return Outcome(why.reason, f"{why.message}. {_BUILD_ANEW}")
 
 
-BUILD_ANEW = (
+_BUILD_ANEW = (
     "To build anew, change spec.rebuildToken, and say in spec.source.allowPartialHistory why it is acceptable that "
     "events were lost"
 )
@@ -93,7 +96,7 @@ EMERGENCY: tuple[Edge, ...] = (Edge("held version is kept", _emergency, _return)
 
 LIVE: tuple[Edge, ...] = (
     Edge("live, held", lambda c: _wanted(c) and c.held_against_spec, _held),
-    Edge("live, log does not fit", lambda c: _wanted(c) and c.misfit is not None, _misfit),
+    Edge("live, log does not fit", lambda c: _wanted(c) and c.misfit is not None, lambda c: of_log(c.misfit)),
     Edge("live, redefined", lambda c: _wanted(c) and c.redefined(sure(c.live)), lambda c: redefined(sure(c.live))),
     Edge("live, suspended", lambda c: _wanted(c) and c.suspended, suspended),
     Edge(
@@ -113,8 +116,8 @@ LIVE: tuple[Edge, ...] = (
     Edge("rollback", _near, _return),
     Edge(
         "rollback, log does not fit",
-        lambda c: c.returning is not None and c.misfit_of(c.returning) is not None,
-        lambda c: _of_log(pass_on(c.misfit_of(sure(c.returning)))),
+        lambda c: c.returning is not None and misfit(c, c.returning) is not None,
+        lambda c: of_log(misfit(c, sure(c.returning))),
     ),
     Edge("rollback, behind", lambda c: c.returning is not None, _coming_back),
 )

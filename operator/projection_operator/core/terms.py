@@ -2,7 +2,8 @@
 
 from projection_operator.core import lag
 from projection_operator.core.case import Case
-from projection_operator.core.observation import Unknown
+from projection_operator.core.observation import Topics, Unknown
+from projection_operator.core.reasons import Reason
 from projector.ports import Partition
 from projector.registry import BuildView, SwapTerms
 from projector.spec.base import length
@@ -24,7 +25,7 @@ def behind(case: Case, build: BuildView) -> int | Unknown:
 def near(case: Case, build: BuildView) -> bool:
     """Whether `build` may be shown, as far as that is known."""
     found = behind(case, build)
-    return isinstance(found, int) and found <= max_lag(case)
+    return isinstance(found, int) and found <= max_lag(case) and loss(case, build.definition.topics) is None
 
 
 def distance(case: Case, build: BuildView) -> str:
@@ -59,11 +60,26 @@ def _ungated(case: Case, build: BuildView) -> frozenset[Partition]:
     if live is None:
         return frozenset()
     unread = {point.partition for point in live.checkpoints if point.partition.topic not in build.definition.topics}
-    return _lost(case, live) | unread
+    accepted = case.spec is not None and bool(case.spec.source.allow_partial_history)
+    return unread | (_lost(case, live) if accepted else frozenset())
 
 
 def _lost(case: Case, live: BuildView) -> frozenset[Partition]:
     source = case.log_of(live)
-    if case.spec is None or not case.spec.source.allow_partial_history or isinstance(source, Unknown):
-        return frozenset()
-    return lag.lost(live, source)
+    return frozenset() if isinstance(source, Unknown) else lag.lost(live, source)
+
+
+def loss(case: Case, topics: Topics) -> Unknown | None:
+    """Why no build of `topics` can come as far as the live one, where the spec does not say that this is acceptable."""
+    live, spec = case.live, case.spec
+    if live is None or spec is None or spec.source.allow_partial_history:
+        return None
+    lost = sorted(partition for partition in _lost(case, live) if partition.topic in topics)
+    if not lost:
+        return None
+    return Unknown(
+        Reason.PARTIAL_HISTORY,
+        f"topic {lost[0].topic}, partition {lost[0].number}, does not hold any more what the live build has read there; "
+        f"a table built from it would not be the fold of all events. If that is acceptable, say why in "
+        f"spec.source.allowPartialHistory",
+    )
