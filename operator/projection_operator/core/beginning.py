@@ -64,7 +64,7 @@ def _why_partial(case: Case) -> str | None:
 def _partial(case: Case) -> Outcome:
     lost = _loss(case)
     if lost is not None:
-        return pass_on(lost)
+        return Outcome(Reason.PARTIAL_HISTORY, lost.message)
     return Outcome(
         Reason.PARTIAL_HISTORY,
         f"{_why_partial(case)}; a table built from it would not be the fold of all events. If that is acceptable, say "

@@ -61,7 +61,7 @@ def _ungated(case: Case, build: BuildView) -> frozenset[Partition]:
         return frozenset()
     unread = {point.partition for point in live.checkpoints if point.partition.topic not in build.definition.topics}
     accepted = case.spec is not None and bool(case.spec.source.allow_partial_history)
-    return unread | (_lost(case, live) if accepted else frozenset())
+    return frozenset(unread) | (_lost(case, live) if accepted else frozenset())
 
 
 def _lost(case: Case, live: BuildView) -> frozenset[Partition]:
@@ -79,7 +79,7 @@ def loss(case: Case, topics: Topics) -> Unknown | None:
         return None
     return Unknown(
         Reason.PARTIAL_HISTORY,
-        f"topic {lost[0].topic}, partition {lost[0].number}, does not hold any more what the live build has read there; "
-        f"a table built from it would not be the fold of all events. If that is acceptable, say why in "
+        f"topic {lost[0].topic}, partition {lost[0].number}, does not hold any more what the live build has read "
+        f"there; a table built from it would not be the fold of all events. If that is acceptable, say why in "
         f"spec.source.allowPartialHistory",
     )

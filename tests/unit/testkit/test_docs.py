@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples/shop/order-summaries.yaml"
 _BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
-SHOWN = ("note text", "total numeric", "skus jsonb", "lines jsonb")
+SHOWN = ("note text", "total numeric", "skus jsonb", "lines jsonb", "attributes jsonb")
 """Columns that fragments use beside those of the example."""
 
 
@@ -41,10 +41,20 @@ def example() -> dict[str, Any]:
 def whole(shown: Any) -> dict[str, Any]:
     """A fragment of a spec, or a list of rules, in the place of the example's own."""
     document = example()
-    parts = {"rules": shown} if isinstance(shown, list) else shown
-    source = document["spec"]["source"] | parts.get("source", {})
-    document["spec"] |= parts | {"source": source}
+    _lay(document["spec"], {"rules": shown} if isinstance(shown, list) else shown)
     return document
+
+
+def _lay(spec: dict[str, Any], part: dict[str, Any]) -> None:
+    """Source and target are shown in parts; of all else the whole is."""
+    for name, value in part.items():
+        if name in _IN_PARTS and isinstance(value, dict) and "table" not in value:
+            _lay(spec[name], value)
+        else:
+            spec[name] = value
+
+
+_IN_PARTS = ("source", "target", "postgresql")
 
 
 def checked(document: dict[str, Any]) -> ProjectionSpec:
