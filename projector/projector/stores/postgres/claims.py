@@ -24,7 +24,10 @@ _RELATION = """
 SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s
 """
-_TABLES = "SELECT number, table_schema, table_name FROM projections.build WHERE projection = %s AND state <> 'Retired'"
+# Locked, so that whoever is broken off in making an index sees why.
+_TABLES = """
+SELECT number, table_schema, table_name FROM projections.build WHERE projection = %s AND state <> 'Retired' FOR UPDATE
+"""
 
 
 def claim(cursor: Cursor, identity: Identity, resource_uid: str, public: PublicName) -> None:
