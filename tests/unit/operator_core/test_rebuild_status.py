@@ -245,9 +245,14 @@ def test_no_progress_names_the_deadline_and_the_logs_to_look_at() -> None:
     assert found[:2] == ("True", "NoProgress")
     assert "spec.rebuild.stepDeadline (10m)" in found[2]
     assert "projections.dev/build=8" in found[2]
-    # Opening the catch-up was progress too.
-    opened = replace(still, state=CATCHING_UP, changed_at=NOW)
-    assert condition(beside(opened, desired=second(rebuild={"stepDeadline": "10m"})), "Stalled")[0] == "False"
+
+
+def test_a_step_of_the_registry_is_progress_too() -> None:
+    since = NOW - timedelta(hours=1)
+    points = tuple(replace(checkpoint(partition, 10), moved_at=since) for partition in (P0, P1))
+    opened = second_build(CATCHING_UP, checkpoints=points, changed_at=NOW)
+    assert condition(beside(opened), "Stalled")[0] == "False"
+    assert condition(beside(replace(opened, changed_at=since)), "Stalled")[:2] == ("True", "NoProgress")
 
 
 @pytest.mark.parametrize("lost", [{"source": SOURCE_DOWN}, {"worker": NO_SECRET}], ids=["log", "access"])

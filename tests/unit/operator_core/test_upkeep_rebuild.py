@@ -198,6 +198,13 @@ def test_a_build_that_was_replaced_is_kept_for_as_long_as_the_spec_says(seen: Ob
     assert expired(seen) == builds
 
 
+def test_nothing_is_done_for_a_build_that_expires_in_this_pass() -> None:
+    seen = replaced(DAY, children=(), worker=WorkerAccess("another_role"))
+    found = decide(seen, NOW).actions
+    assert [one.build for one in found if isinstance(one, actions.AdmitWorker)] == [8]
+    assert ensured(seen) == {8: 1}
+
+
 def test_an_expired_build_loses_its_deployment_in_the_next_pass_only() -> None:
     assert kinds(replaced(DAY)) == [actions.Abandon]
     gone = (build(BuildState.ABANDONED, ending=Ending.EXPIRED), second_build(LIVE))
@@ -230,6 +237,10 @@ def test_a_group_that_cannot_be_forgotten_holds_a_table_for_some_minutes_only() 
 def test_remains_are_looked_at_again_soon_but_not_at_once() -> None:
     assert decide(left(timedelta()), NOW).requeue_after == 1.0
     assert decide(replaced(DAY), NOW).requeue_after < 1.0
+
+
+def test_a_plan_that_was_shown_is_carried_out_soon() -> None:
+    assert decide(beside(), NOW).requeue_after < 1.0
 
 
 def test_a_candidate_that_is_given_up_in_this_pass_gets_no_deployment() -> None:

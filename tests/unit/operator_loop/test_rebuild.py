@@ -200,6 +200,23 @@ async def test_what_was_replaced_is_kept_for_its_time_and_retired_once() -> None
     assert (world.status["retained"], told(world).count("Retired")) == ([], 1)
 
 
+async def test_a_table_that_others_depend_on_is_not_dropped_and_is_told() -> None:
+    world = await swapped(rollback={"retainFor": "2h"})
+    world.logs.keeps_groups = True
+    world.later(hours=2)
+    await world.settle()
+    assert builds(world) == {1: ABANDONED, 2: LIVE}
+    world.logs.keeps_groups = False
+    world.registry.refuses = WrongState("view report depends on t__b1")
+    await world.settle()
+    assert world.condition("Stalled")[:2] == ("True", "TargetInUse")
+    assert "view report depends on t__b1" in world.condition("Stalled")[2]
+    assert world.condition("Ready")[:2] == ("True", "Serving")
+    world.registry.refuses = None
+    await world.settle()
+    assert (world.registry.retired, world.condition("Stalled")[0]) == ([1], "False")
+
+
 async def test_an_outage_in_mid_flight_changes_nothing_and_tells_no_tales() -> None:
     world = await swapped()
     await asks(world, **THIRD)
