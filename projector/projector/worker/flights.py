@@ -68,13 +68,15 @@ class Flights:
         if undecided:
             self.land()  # the batch before may decide
         moved = self._lanes.moved
+        if moved:
+            # Before anything is decided, which cannot be done twice: where the log does not answer, the hand stays.
+            self._source.verify()
         existing = self._store.existing(undecided) if undecided and moved else frozenset()
         deltas, parked = self._lanes.decided(self._columns, existing)
         self._store.prepare(deltas)
         self.land()
         if not moved or self._lanes.moved != moved:
             return  # the target refused the batch before: nothing is in hand any more
-        self._source.verify()
         records, started = sum(lane.records for lane in moved), self._clock.now()
         suspects = [Suspect(lane, lane.first_offset, lane.next, lane.records) for lane in moved]
         folded = [lane.folded for lane in moved]

@@ -230,7 +230,10 @@ class Lanes:
         return [key for lane in self if lane.moved for key in undecided(lane.folded)]
 
     def decided(self, columns: Columns, existing: frozenset[Key]) -> tuple[Writes, list[Park]]:
-        """All that is in hand. A key that several partitions touch gets their deltas composed."""
+        """All that is in hand, to be sent or dropped: it is composed in place, and must not be asked for again.
+
+        A key that several partitions touch gets their deltas composed.
+        """
         parked: list[Park] = []
         writes: Writes = {}
         for lane in self.moved:
