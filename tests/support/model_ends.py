@@ -98,7 +98,12 @@ def _lost(world: World, build: BuildView) -> bool:
 
 
 def _source_changed(world: World) -> bool:
-    return any(_asked(world, one) or _of_spec(world, one) for one in world.registry.kept if not fits(world, one))
+    candidates = {BuildState.REPLAYING, BuildState.CATCHING_UP}
+    return any(
+        one.state in candidates or _asked(world, one) or _of_spec(world, one)
+        for one in world.registry.kept
+        if not fits(world, one)
+    )
 
 
 def fits(world: World, build: BuildView) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from projection_operator.core.observation import HOLD_VERSION
 from projector.ports import Partition
 from projector.registry import BuildState, BuildView, Ending
 
@@ -49,9 +50,12 @@ class Ledger:
 
     def shows(self, build: BuildView, body: Mapping[str, Any]) -> None:
         """A build is about to be shown by a pass that has read `body`."""
-        promotion, live = body["spec"]["promotion"], self.shown
+        spec, promotion, live = body["spec"], body["spec"]["promotion"], self.shown
         if build.state is not BuildState.CATCHING_UP:
             return
+        asked = (spec["version"], spec.get("rebuildToken", ""))
+        if (build.version, build.token) != asked and HOLD_VERSION not in body["metadata"]["annotations"]:
+            self.broken.append(f"build {build.number} was shown, and the spec asks for {asked}")
         if promotion.get("abortVersion") == build.version:
             self.broken.append(f"build {build.number} was shown, and abortVersion names its version")
         if any(point.next_offset < point.replay_end for point in build.checkpoints):

@@ -61,8 +61,9 @@ class People(RuleBasedStateMachine):
         self.world.edit(suspend=not self.world.spec.get("suspend", False))
 
     @precondition(lambda self: self.world.kept_in(WARM))
-    @rule(data=st.data())
-    def go_back(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), arriving=st.integers(0, 20))
+    def go_back(self, data: st.DataObject, arriving: int) -> None:
+        self.world.go_on(1, arriving)
         build = data.draw(st.sampled_from(self.world.kept_in(WARM)), label="build")
         self.world.edit(version=build.version, rebuildToken=build.token, rules=rules(build.version))
 

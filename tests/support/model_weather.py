@@ -81,6 +81,15 @@ class Weather(RuleBasedStateMachine):
     def a_pass_halts(self, writes: int) -> None:
         self.world.halt_pass(writes)
 
+    @rule(writes=st.integers(0, 3), rounds=st.integers(1, 4))
+    def the_leader_sleeps(self, writes: int, rounds: int) -> None:
+        """In the middle of a pass, until long after another leads."""
+        self.world.halt_pass(writes)
+        self.another_operator_leads()
+        self.world.go_on(rounds)
+        while self.world.halted:
+            self.world.halted.pop(0).go_on()
+
     @precondition(lambda self: self.world.halted)
     @rule(data=st.data(), killed=st.booleans())
     def a_halted_pass_ends(self, data: st.DataObject, killed: bool) -> None:
