@@ -134,7 +134,7 @@ CHANGES: tuple[tuple[str, Callable[[Spec], None], bool], ...] = (
     ("deletionPolicy Orphan", put("deletionPolicy", "Orphan"), False),
     ("template", put("projector.template", {"spec": {"nodeSelector": {"a": "b"}}}), True),
     ("unknown field", put("paused", True), False),
-    ("unknown field deep down", put(f"{TABLE}.indexes", []), False),
+    ("unknown field deep down", put(f"{TABLE}.partitioning", []), False),
     ("rebuildToken of 101", put("rebuildToken", "x" * 101), False),
 )
 
